@@ -1,0 +1,27 @@
+/**
+ * The packet AEAD: ChaCha20-Poly1305 over byte offsets of one memory, without associated data, with the nonce
+ * 0⁴ ‖ LE64(counter). Every engine implements this and passes the same conformance suite.
+ *
+ * Spec: RFC 8439 §2.8, WireGuard paper §5.4.6.
+ */
+export interface Aead {
+  readonly name: string;
+
+  /**
+   * Encrypts `length` bytes at `src` to `dst` and writes the 16-byte tag at `dst + length`.
+   *
+   * @param key offset of the 32 secret key bytes
+   * @param counterLow low 32 bits of the counter (u32)
+   * @param counterHigh high 32 bits (u32)
+   * @param dst may equal `src`; any other overlap is a caller's fault
+   * @param length bytes of plaintext, may be 0
+   */
+  seal(key: number, counterLow: number, counterHigh: number, dst: number, src: number, length: number): void;
+
+  /**
+   * Verifies the tag at `src + length` and decrypts `length` bytes at `src` to `dst`.
+   *
+   * @returns false if the tag does not verify; then `dst … dst + length` is zeroed
+   */
+  open(key: number, counterLow: number, counterHigh: number, dst: number, src: number, length: number): boolean;
+}
