@@ -1,0 +1,338 @@
+/**
+ * One WireGuard device, sans-I/O: datagrams, packets and the time go in; datagrams, packets and the next deadline come
+ * out through the ports. It holds no clock, no socket and no randomness of its own.
+ *
+ * The driver calls, in any order and with a `now` (milliseconds) that never goes back:
+ * - `send` for every packet from the TUN device and `receive` for every datagram from the network,
+ * - `processHandshakes` after a batch of datagrams, again while it returns more than 0,
+ * - `tick` when `nextDeadline` is reached; earlier is harmless.
+ */
+import { wipe } from "../crypto/bytes.ts";
+import type { Aead } from "../crypto/aead.ts";
+import type { CryptoSuite } from "../crypto/suite.ts";
+import { AllowedIps } from "./allowed_ips.ts";
+import type { DeviceCommand } from "./commands.ts";
+import { type Context, type DeviceLog, drop, type HandshakeSecrets } from "./context.ts";
+import { CookieChecker } from "./cookie.ts";
+import { Handshakes, isHandshakeMessage } from "./handshakes.ts";
+import { IndexTable } from "./index_table.ts";
+import { Keypairs } from "./keypairs.ts";
+import { DEFAULT_MTU } from "./limits.ts";
+import { TYPE_DATA } from "./messages.ts";
+import { Peer } from "./peer.ts";
+import { PeerEndpoints } from "./peer_endpoints.ts";
+import type { DatagramSink, PacketSink } from "./ports.ts";
+import { RandomPool } from "./random_pool.ts";
+import { RateLimiter } from "./rate_limiter.ts";
+import { DEVICE_DOWN, MALFORMED, REASON_SLOTS, STAGING_EXPIRED } from "./reasons.ts";
+import { ReplayWindows } from "./replay.ts";
+import type { DeviceTables } from "./tables.ts";
+import { Timers } from "./timers.ts";
+import { Transport } from "./transport.ts";
+
+export type { DeviceLog, HandshakeSecrets } from "./context.ts";
+export { DEVICE_SCRATCH_BYTES } from "./transport.ts";
+
+export interface DeviceOptions {
+  readonly suite: CryptoSuite;
+  /** Where packets lie; its size must not change. */
+  readonly memory: WebAssembly.Memory;
+  readonly aead: Aead;
+  /** Offset of DEVICE_SCRATCH_BYTES in the memory that are the device's, a multiple of 4. */
+  readonly scratch: number;
+  readonly tables: DeviceTables;
+  /** Fills the array with cryptographically secure random bytes. */
+  readonly random: (out: Uint8Array) => void;
+  /** Unix milliseconds. */
+  readonly wallClock: () => number;
+  readonly network: DatagramSink;
+  readonly tunnel: PacketSink;
+  readonly log?: DeviceLog;
+  /** Told the secrets of every handshake, for a key log; nobody asks by default. */
+  readonly onHandshakeSecrets?: (secrets: HandshakeSecrets) => void;
+}
+
+/** How much of everything a device holds; all return to zero when its peers go. */
+export interface DeviceStats {
+  readonly peers: number;
+  readonly keypairs: number;
+  readonly indices: number;
+  readonly handshakesQueued: number;
+  readonly staged: number;
+}
+
+export class Device {
+  readonly #context: Context;
+  readonly #endpoints: PeerEndpoints;
+  readonly #cookies: CookieChecker;
+  readonly #transport: Transport;
+  readonly #handshakes: Handshakes;
+  readonly #peersByKey = new Map<string, Peer>();
+
+  constructor(options: DeviceOptions) {
+    const { suite, memory, tables, random } = options;
+    const jitter = new RandomPool(random);
+    this.#endpoints = new PeerEndpoints(tables);
+    this.#cookies = new CookieChecker(suite, random);
+    const indices = new IndexTable(random);
+    const replay = new ReplayWindows(tables.replay);
+    this.#context = {
+      suite,
+      aead: options.aead,
+      bytes: new Uint8Array(memory.buffer),
+      view: new DataView(memory.buffer),
+      scratch: options.scratch,
+      tables,
+      peers: [],
+      allowedIps: new AllowedIps(),
+      indices,
+      replay,
+      keypairs: new Keypairs(tables, indices, replay, (keypair) => this.#transport.forget(keypair)),
+      timers: new Timers(tables, this.#timerActions(), () => jitter.fraction()),
+      network: options.network,
+      tunnel: options.tunnel,
+      log: options.log ?? SILENT,
+      random,
+      wallClock: options.wallClock,
+      onHandshakeSecrets: options.onHandshakeSecrets ?? null,
+      identity: null,
+      mtu: DEFAULT_MTU,
+      isUp: false,
+    };
+    const directory = { find: (publicKey: Uint8Array): Peer | null => this.#find(publicKey) };
+    this.#handshakes = new Handshakes(this.#context, this.#endpoints, directory, this.#cookies, new RateLimiter());
+    this.#transport = new Transport(this.#context, this.#endpoints, this.#handshakes);
+    this.#handshakes.connect(this.#transport);
+  }
+
+  /** Largest inner packet that leaves in one piece; bounds the padding. */
+  get mtu(): number {
+    return this.#context.mtu;
+  }
+
+  set mtu(bytes: number) {
+    this.#context.mtu = bytes;
+  }
+
+  get isUp(): boolean {
+    return this.#context.isUp;
+  }
+
+  // ── Packets ────────────────────────────────────────────────────────────────
+
+  /**
+   * Takes one packet from the TUN device: seals it to the peer that its destination belongs to, or keeps a copy until
+   * there is a session.
+   *
+   * @param offset where it lies in the memory; the 15 bytes behind it are overwritten by the padding
+   * @returns 0 or `-reason` (reasons.ts)
+   */
+  send(offset: number, length: number, now: number): number {
+    if (!this.#context.isUp) return drop(this.#context.tables, DEVICE_DOWN);
+    return this.#transport.send(offset, length, now);
+  }
+
+  /**
+   * Takes one datagram from the network. Data is opened in place and delivered; handshake messages are queued.
+   *
+   * @param offset where it lies in the memory
+   * @param endpoint slot of the sender's record in `tables.endpoints`: `tables.capacity.peers + i`
+   * @returns 0 or `-reason` (reasons.ts)
+   */
+  receive(offset: number, length: number, endpoint: number, now: number): number {
+    const { isUp, tables, view } = this.#context;
+    if (!isUp) return drop(tables, DEVICE_DOWN);
+    if (length < 4) return drop(tables, MALFORMED);
+    const type = view.getUint32(offset, true);
+    if (type === TYPE_DATA) return this.#transport.receive(offset, length, endpoint, now);
+    if (!isHandshakeMessage(type, length)) return drop(tables, MALFORMED);
+    return this.#handshakes.enqueue(offset, length, endpoint);
+  }
+
+  /** Deals with at most `limit` queued handshake messages; returns how many are left. */
+  processHandshakes(limit: number, now: number): number {
+    return this.#handshakes.process(limit, now);
+  }
+
+  /** Runs the timers that have expired. */
+  tick(now: number): void {
+    this.#context.timers.expire(now);
+  }
+
+  /** When `tick` is due, Infinity for never; it may be early, never late. */
+  nextDeadline(): number {
+    return this.#context.timers.earliest;
+  }
+
+  /** Counts a drop that the driver saw, such as a failed send. */
+  countDrop(reason: number, peer: number): void {
+    drop(this.#context.tables, reason, peer);
+  }
+
+  /** Lets the kernel choose the source address of the next datagram to the peer. */
+  clearSource(peer: number): void {
+    this.#endpoints.clearSource(peer);
+  }
+
+  // ── Configuration ──────────────────────────────────────────────────────────
+
+  /** Starts the peers: staged packets and persistent keepalives go out. */
+  up(now: number): void {
+    if (this.#context.isUp) return;
+    this.#context.isUp = true;
+    for (const peer of this.#peersByKey.values()) this.#startPeer(peer.slot, now);
+  }
+
+  /** Erases all sessions and drops what is queued. */
+  down(): void {
+    this.#context.isUp = false;
+    this.#handshakes.clearQueue();
+    for (const peer of this.#peersByKey.values()) {
+      peer.staged.clear();
+      this.#context.timers.stop(peer.slot);
+      this.#expireSessions(peer);
+    }
+  }
+
+  /** Carries out one change; the caller owns the configuration and has checked it. */
+  apply(command: DeviceCommand, now: number): void {
+    const { allowedIps } = this.#context;
+    switch (command.op) {
+      case "private-key":
+        return this.#setPrivateKey(command.key);
+      case "add-peer":
+        return this.#addPeer(command.peer, command.publicKey);
+      case "remove-peer":
+        return this.#removePeer(command.peer);
+      case "preshared-key":
+        return void this.#peer(command.peer).presharedKey.set(command.key ?? NO_KEY);
+      case "endpoint":
+        return this.#endpoints.set(command.peer, command.record);
+      case "keepalive":
+        return this.#setKeepalive(command.peer, command.seconds);
+      case "allowed-ip":
+        return allowedIps.insert(command.address, command.cidr, command.peer);
+      case "remove-allowed-ip":
+        return void allowedIps.remove(command.address, command.cidr, command.peer);
+      case "clear-allowed-ips":
+        return allowedIps.removePeer(command.peer);
+      case "peer-configured":
+        return this.#peerConfigured(command.peer, now);
+    }
+  }
+
+  get stats(): DeviceStats {
+    let staged = 0;
+    for (const peer of this.#peersByKey.values()) staged += peer.staged.length;
+    return {
+      peers: this.#peersByKey.size,
+      keypairs: this.#context.keypairs.size,
+      indices: this.#context.indices.size,
+      handshakesQueued: this.#handshakes.queued,
+      staged,
+    };
+  }
+
+  #setPrivateKey(privateKey: Uint8Array | null): void {
+    const context = this.#context;
+    if (context.identity !== null) wipe(context.identity.privateKey);
+    context.identity = privateKey === null
+      ? null
+      : { privateKey: privateKey.slice(), publicKey: context.suite.publicKey(privateKey) };
+    this.#cookies.setPublicKey(context.identity?.publicKey ?? null);
+    for (const peer of this.#peersByKey.values()) {
+      peer.forgetIdentity();
+      this.#expireSessions(peer);
+    }
+  }
+
+  #addPeer(slot: number, publicKey: Uint8Array): void {
+    const { peers, timers, keypairs, tables, suite } = this.#context;
+    const peer = new Peer(slot, publicKey, suite);
+    peers[slot] = peer;
+    this.#peersByKey.set(directoryKey(publicKey), peer);
+    timers.reset(slot);
+    keypairs.reset(slot);
+    tables.rxBytes[slot] = 0;
+    tables.txBytes[slot] = 0;
+    tables.lastHandshake[slot] = 0;
+    tables.peerDrops.fill(0, slot * REASON_SLOTS, (slot + 1) * REASON_SLOTS);
+    this.#endpoints.clear(slot);
+  }
+
+  #removePeer(slot: number): void {
+    const peer = this.#peer(slot);
+    this.#context.allowedIps.removePeer(slot);
+    this.#context.timers.stop(slot);
+    this.#expireSessions(peer);
+    this.#endpoints.clear(slot);
+    peer.wipe();
+    this.#peersByKey.delete(directoryKey(peer.publicKey));
+    this.#context.peers[slot] = null;
+  }
+
+  #setKeepalive(slot: number, seconds: number): void {
+    const { timers } = this.#context;
+    this.#peer(slot).firstKeepaliveDue = seconds > 0 && timers.persistentKeepalive(slot) === 0;
+    timers.setPersistentKeepalive(slot, seconds * 1000);
+  }
+
+  #peerConfigured(slot: number, now: number): void {
+    const peer = this.#peer(slot);
+    if (this.#context.isUp) {
+      if (peer.firstKeepaliveDue) this.#transport.sendKeepalive(slot, now);
+      this.#transport.flushStaged(slot, now);
+    }
+    peer.firstKeepaliveDue = false;
+  }
+
+  #startPeer(slot: number, now: number): void {
+    this.#transport.flushStaged(slot, now);
+    if (this.#context.timers.persistentKeepalive(slot) > 0) this.#transport.sendKeepalive(slot, now);
+  }
+
+  /** Erases a peer's sessions and its waiting initiation; the next packet begins anew at once. */
+  #expireSessions(peer: Peer): void {
+    this.#handshakes.abandon(peer);
+    this.#context.keypairs.clear(peer.slot);
+    peer.lastHandshakeSent = -Infinity;
+  }
+
+  #timerActions(): ConstructorParameters<typeof Timers>[1] {
+    return {
+      initiate: (peer, now) => this.#handshakes.initiate(peer, now),
+      sendKeepalive: (peer, now) => this.#transport.sendKeepalive(peer, now),
+      dropStaged: (peer) => this.#dropStaged(peer),
+      zeroKeys: (peer) => {
+        this.#handshakes.abandon(this.#peer(peer));
+        this.#context.keypairs.clear(peer);
+        this.#context.log.debug(peer, "Erased all keys: no new session for 540 seconds");
+      },
+      clearSource: (peer) => this.#endpoints.clearSource(peer),
+    };
+  }
+
+  #dropStaged(slot: number): void {
+    const dropped = this.#peer(slot).staged.clear();
+    for (let i = 0; i < dropped; i++) drop(this.#context.tables, STAGING_EXPIRED, slot);
+    this.#context.log.debug(slot, "No response to 20 handshake initiations; waiting for the next packet");
+  }
+
+  #find(publicKey: Uint8Array): Peer | null {
+    return this.#peersByKey.get(directoryKey(publicKey)) ?? null;
+  }
+
+  #peer(slot: number): Peer {
+    const peer = this.#context.peers[slot];
+    if (!peer) throw new RangeError(`No peer in slot ${slot}`);
+    return peer;
+  }
+}
+
+const NO_KEY = new Uint8Array(32);
+const SILENT: DeviceLog = { debug: (): void => {} };
+
+/** A public key as a map key: 32 Latin-1 characters. */
+function directoryKey(publicKey: Uint8Array): string {
+  return String.fromCharCode(...publicKey);
+}

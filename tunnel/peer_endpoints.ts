@@ -1,0 +1,58 @@
+/** Where each peer is: one writer (the device), readers on any thread through the version counters of the tables. */
+import { ENDPOINT_BYTES, ENDPOINT_FAMILY, ENDPOINT_SOURCE, ENDPOINT_SOURCE_IFINDEX } from "./endpoint.ts";
+import type { DeviceTables } from "./tables.ts";
+
+const WORDS = ENDPOINT_BYTES / 4;
+
+export class PeerEndpoints {
+  readonly #tables: DeviceTables;
+  readonly #words: Int32Array;
+
+  constructor(tables: DeviceTables) {
+    this.#tables = tables;
+    const { buffer, byteOffset, byteLength } = tables.endpoints;
+    this.#words = new Int32Array(buffer, byteOffset, byteLength / 4);
+  }
+
+  isKnown(peer: number): boolean {
+    return this.#tables.endpointView.getUint16(peer * ENDPOINT_BYTES + ENDPOINT_FAMILY, true) !== 0;
+  }
+
+  /** Roaming: the peer is where `slot`'s datagram came from, and was reached at the address that it was sent to. */
+  follow(peer: number, slot: number): void {
+    const words = this.#words;
+    const to = peer * WORDS;
+    const from = slot * WORDS;
+    let word = 0;
+    while (word < WORDS && words[to + word] === words[from + word]) word++;
+    if (word === WORDS) return;
+    const version = this.#tables.endpointVersion;
+    Atomics.add(version, peer, 1);
+    words.copyWithin(to, from, from + WORDS);
+    Atomics.add(version, peer, 1);
+  }
+
+  /** @param record 48 bytes */
+  set(peer: number, record: Uint8Array): void {
+    Atomics.add(this.#tables.endpointVersion, peer, 1);
+    this.#tables.endpoints.set(record, peer * ENDPOINT_BYTES);
+    Atomics.add(this.#tables.endpointVersion, peer, 1);
+  }
+
+  clear(peer: number): void {
+    this.set(peer, new Uint8Array(ENDPOINT_BYTES));
+  }
+
+  /** Lets the kernel choose the source address of the next datagram to the peer. */
+  clearSource(peer: number): void {
+    const at = peer * ENDPOINT_BYTES;
+    Atomics.add(this.#tables.endpointVersion, peer, 1);
+    this.#tables.endpoints.fill(0, at + ENDPOINT_SOURCE_IFINDEX, at + ENDPOINT_SOURCE + 16);
+    Atomics.add(this.#tables.endpointVersion, peer, 1);
+  }
+
+  /** The record as a view, for cold paths. */
+  record(slot: number): Uint8Array {
+    return this.#tables.endpoints.subarray(slot * ENDPOINT_BYTES, (slot + 1) * ENDPOINT_BYTES);
+  }
+}

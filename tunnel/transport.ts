@@ -1,0 +1,260 @@
+/**
+ * Transport data, both ways: the path that every packet takes. Nothing here allocates per packet.
+ *
+ * Spec: WireGuard paper §5.4.6 (messages), §6 (timers), §4 (cryptokey routing).
+ */
+import { type Context, drop } from "./context.ts";
+import { innerPacketLength } from "./ip.ts";
+import { referencedKeypair } from "./keypairs.ts";
+import {
+  KEY_BYTES,
+  MAX_PACKET,
+  PADDING_MULTIPLE,
+  REJECT_AFTER_MESSAGES_SENT,
+  REJECT_AFTER_TIME,
+  REKEY_AFTER_MESSAGES,
+  REKEY_AFTER_TIME,
+  REKEY_ON_RECEIVE_TIME,
+} from "./limits.ts";
+import { DATA_COUNTER, DATA_HEADER_BYTES, DATA_OVERHEAD, DATA_RECEIVER, DATA_TYPE, TYPE_DATA } from "./messages.ts";
+import type { PeerEndpoints } from "./peer_endpoints.ts";
+import {
+  BAD_INNER_PACKET,
+  BAD_TAG,
+  KEYPAIR_EXPIRED,
+  MALFORMED,
+  NO_ENDPOINT,
+  NO_PEER_FOR_DESTINATION,
+  NOT_ALLOWED_SOURCE,
+  REPLAYED,
+  STAGING_FULL,
+  TOO_LARGE,
+  UNKNOWN_INDEX,
+} from "./reasons.ts";
+import { KEYPAIR_KEY_BYTES, NONE } from "./tables.ts";
+
+const TWO_32 = 2 ** 32;
+const KEY_WORDS = KEY_BYTES / 4;
+
+/** Asks for a handshake; `handshakes.ts` implements it. */
+export interface Initiator {
+  /** Something other than a retry wants a session: send an initiation unless one went out within REKEY_TIMEOUT. */
+  want(peer: number, now: number): void;
+}
+
+export class Transport {
+  readonly #context: Context;
+  readonly #endpoints: PeerEndpoints;
+  readonly #handshakes: Initiator;
+
+  /** Two places for keys in the memory, where the AEAD reads them, and whose keys lie there now. */
+  readonly #words: Uint32Array;
+  readonly #keyWords: Uint32Array;
+  readonly #sealKey: number;
+  readonly #openKey: number;
+  #sealKeypair = NONE;
+  #openKeypair = NONE;
+
+  constructor(context: Context, endpoints: PeerEndpoints, handshakes: Initiator) {
+    this.#context = context;
+    this.#endpoints = endpoints;
+    this.#handshakes = handshakes;
+    this.#words = new Uint32Array(context.bytes.buffer, context.scratch, 2 * KEY_WORDS);
+    const { buffer, byteOffset, byteLength } = context.tables.keypairKeys;
+    this.#keyWords = new Uint32Array(buffer, byteOffset, byteLength / 4);
+    this.#sealKey = context.scratch;
+    this.#openKey = context.scratch + KEY_BYTES;
+  }
+
+  /**
+   * Sends or stages one packet from the TUN device. Up to 15 bytes behind it are overwritten by the padding.
+   *
+   * @returns 0 or `-reason`
+   */
+  send(offset: number, length: number, now: number): number {
+    const { tables, bytes, view, allowedIps } = this.#context;
+    if (length > MAX_PACKET) return drop(tables, TOO_LARGE);
+    if (innerPacketLength(bytes, offset, length) < 0) return drop(tables, BAD_INNER_PACKET);
+    const peer = allowedIps.lookupDestination(view, offset);
+    if (peer === NONE) return drop(tables, NO_PEER_FOR_DESTINATION);
+    if (!this.#endpoints.isKnown(peer)) return drop(tables, NO_ENDPOINT, peer);
+    const keypair = this.#usableKeypair(peer, now);
+    if (keypair === NONE) return this.#stage(peer, offset, length, now);
+    const padded = this.#pad(offset, length);
+    const out = this.#context.network.reserve(padded + DATA_OVERHEAD);
+    this.#seal(peer, keypair, out, offset, padded);
+    this.#sent(peer, keypair, length > 0, now);
+    return 0;
+  }
+
+  /**
+   * Opens one transport message in place and delivers what it holds.
+   *
+   * @param endpoint slot of the sender's record
+   * @returns 0 or `-reason`
+   */
+  receive(offset: number, length: number, endpoint: number, now: number): number {
+    const { tables, view, indices, replay } = this.#context;
+    if (length < DATA_OVERHEAD) return drop(tables, MALFORMED);
+    const keypair = referencedKeypair(indices.lookup(view.getUint32(offset + DATA_RECEIVER, true)));
+    if (keypair === NONE) return drop(tables, UNKNOWN_INDEX);
+    const peer = tables.keypairPeer[keypair];
+    if (now - tables.createdAt[keypair] >= REJECT_AFTER_TIME) return drop(tables, KEYPAIR_EXPIRED, peer);
+    const counterLow = view.getUint32(offset + DATA_COUNTER, true);
+    const counterHigh = view.getUint32(offset + DATA_COUNTER + 4, true);
+    const inner = offset + DATA_HEADER_BYTES;
+    const size = length - DATA_OVERHEAD;
+    this.#loadOpenKey(keypair);
+    if (!this.#context.aead.open(this.#openKey, counterLow, counterHigh, inner, inner, size)) {
+      return drop(tables, BAD_TAG, peer);
+    }
+    if (!replay.accept(keypair, counterLow, counterHigh)) return drop(tables, REPLAYED, peer);
+    tables.rxBytes[peer] += length;
+    this.#authenticated(peer, keypair, endpoint, now);
+    if (size === 0) return 0;
+    this.#context.timers.dataReceived(peer, now);
+    return this.#deliver(peer, inner, size);
+  }
+
+  /** Flushes what is staged, or sends an empty packet; starts a handshake if there is no session for it. */
+  sendKeepalive(peer: number, now: number): void {
+    const { peers, network } = this.#context;
+    if (!this.#endpoints.isKnown(peer)) return;
+    const keypair = this.#usableKeypair(peer, now);
+    if (keypair === NONE) {
+      // An empty packet stands for the wish to be heard: it goes out as the confirmation of the new session.
+      return this.#handshakes.want(peer, now);
+    }
+    if (peers[peer]!.staged.length > 0) return this.flushStaged(peer, now);
+    const out = network.reserve(DATA_OVERHEAD);
+    this.#seal(peer, keypair, out, out + DATA_HEADER_BYTES, 0);
+    this.#sent(peer, keypair, false, now);
+  }
+
+  /** Sends what is staged; starts a handshake if there is something and no session for it. */
+  flushStaged(peer: number, now: number): void {
+    const { peers, network, bytes } = this.#context;
+    const { staged } = peers[peer]!;
+    if (staged.length === 0 || !this.#endpoints.isKnown(peer)) return;
+    const keypair = this.#usableKeypair(peer, now);
+    if (keypair === NONE) return this.#handshakes.want(peer, now);
+    for (const packet of staged.take()) {
+      const out = network.reserve(packet.length + PADDING_MULTIPLE + DATA_OVERHEAD);
+      const inner = out + DATA_HEADER_BYTES;
+      bytes.set(packet, inner);
+      this.#seal(peer, keypair, out, inner, this.#pad(inner, packet.length));
+      this.#sent(peer, keypair, true, now);
+      packet.fill(0);
+    }
+  }
+
+  /** A keypair's keys were erased: no copy of them may stay in the memory. */
+  forget(keypair: number): void {
+    if (this.#sealKeypair === keypair) {
+      this.#words.fill(0, 0, KEY_WORDS);
+      this.#sealKeypair = NONE;
+    }
+    if (this.#openKeypair === keypair) {
+      this.#words.fill(0, KEY_WORDS);
+      this.#openKeypair = NONE;
+    }
+  }
+
+  #usableKeypair(peer: number, now: number): number {
+    const { tables } = this.#context;
+    const keypair = tables.currentKeypair[peer];
+    if (keypair === NONE) return NONE;
+    if (now - tables.createdAt[keypair] >= REJECT_AFTER_TIME) return NONE;
+    return tables.sendCounter[keypair] < REJECT_AFTER_MESSAGES_SENT ? keypair : NONE;
+  }
+
+  #stage(peer: number, offset: number, length: number, now: number): number {
+    const { tables, bytes, peers } = this.#context;
+    const kept = peers[peer]!.staged.push(bytes.subarray(offset, offset + length));
+    this.#handshakes.want(peer, now);
+    return kept ? 0 : drop(tables, STAGING_FULL, peer);
+  }
+
+  /** Zeros behind the packet up to a multiple of 16, never past the MTU; returns the padded length. */
+  #pad(offset: number, length: number): number {
+    const { mtu, bytes } = this.#context;
+    // A packet larger than the MTU is one that will be cut: only its last part is padded.
+    const unit = length > mtu ? length % mtu : length;
+    const aligned = Math.ceil(unit / PADDING_MULTIPLE) * PADDING_MULTIPLE;
+    const padding = Math.max(0, Math.min(mtu, aligned) - unit);
+    for (let i = 0; i < padding; i++) bytes[offset + length + i] = 0;
+    return length + padding;
+  }
+
+  #seal(peer: number, keypair: number, out: number, src: number, padded: number): void {
+    const { tables, view, aead, network } = this.#context;
+    const counter = tables.sendCounter[keypair]++;
+    const counterLow = counter >>> 0;
+    const counterHigh = (counter / TWO_32) >>> 0;
+    view.setUint32(out + DATA_TYPE, TYPE_DATA, true);
+    view.setUint32(out + DATA_RECEIVER, tables.remoteIndex[keypair], true);
+    view.setUint32(out + DATA_COUNTER, counterLow, true);
+    view.setUint32(out + DATA_COUNTER + 4, counterHigh, true);
+    this.#loadSealKey(keypair);
+    aead.seal(this.#sealKey, counterLow, counterHigh, out + DATA_HEADER_BYTES, src, padded);
+    network.commit(padded + DATA_OVERHEAD, peer, peer);
+    tables.txBytes[peer] += padded + DATA_OVERHEAD;
+  }
+
+  #sent(peer: number, keypair: number, hasContent: boolean, now: number): void {
+    const { timers, tables } = this.#context;
+    timers.anyAuthenticatedPacketTraversal(peer, now);
+    timers.anyAuthenticatedPacketSent(peer);
+    if (hasContent) timers.dataSent(peer, now);
+    const old = tables.isInitiator[keypair] === 1 && now - tables.createdAt[keypair] >= REKEY_AFTER_TIME;
+    if (old || tables.sendCounter[keypair] > REKEY_AFTER_MESSAGES) this.#handshakes.want(peer, now);
+  }
+
+  #authenticated(peer: number, keypair: number, endpoint: number, now: number): void {
+    const { keypairs, timers, tables } = this.#context;
+    this.#endpoints.follow(peer, endpoint);
+    if (keypairs.confirm(peer, keypair)) {
+      timers.handshakeComplete(peer);
+      tables.lastHandshake[peer] = this.#context.wallClock();
+      this.flushStaged(peer, now);
+    }
+    this.#rekeyAsReceiver(peer, now);
+    timers.anyAuthenticatedPacketReceived(peer);
+    timers.anyAuthenticatedPacketTraversal(peer, now);
+  }
+
+  /** The initiator of a session about to end starts the next one even if it only receives; once per session. */
+  #rekeyAsReceiver(peer: number, now: number): void {
+    const { tables, timers } = this.#context;
+    const current = tables.currentKeypair[peer];
+    if (current === NONE || tables.isInitiator[current] === 0) return;
+    if (now - tables.createdAt[current] < REKEY_ON_RECEIVE_TIME) return;
+    if (timers.claimLastMinuteHandshake(peer)) this.#handshakes.want(peer, now);
+  }
+
+  #deliver(peer: number, inner: number, size: number): number {
+    const { tables, bytes, view, allowedIps, tunnel } = this.#context;
+    const length = innerPacketLength(bytes, inner, size);
+    if (length < 0) return drop(tables, BAD_INNER_PACKET, peer);
+    if (allowedIps.lookupSource(view, inner) !== peer) return drop(tables, NOT_ALLOWED_SOURCE, peer);
+    tunnel.deliver(inner, length, peer);
+    return 0;
+  }
+
+  #loadSealKey(keypair: number): void {
+    if (this.#sealKeypair === keypair) return;
+    const from = keypair * (KEYPAIR_KEY_BYTES / 4);
+    for (let i = 0; i < KEY_WORDS; i++) this.#words[i] = this.#keyWords[from + i];
+    this.#sealKeypair = keypair;
+  }
+
+  #loadOpenKey(keypair: number): void {
+    if (this.#openKeypair === keypair) return;
+    const from = keypair * (KEYPAIR_KEY_BYTES / 4) + KEY_WORDS;
+    for (let i = 0; i < KEY_WORDS; i++) this.#words[KEY_WORDS + i] = this.#keyWords[from + i];
+    this.#openKeypair = keypair;
+  }
+}
+
+/** Room for the two keys. */
+export const DEVICE_SCRATCH_BYTES = 128;
