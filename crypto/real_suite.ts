@@ -1,0 +1,22 @@
+/** The cryptography WireGuard is specified with. */
+import { blake2s, blake2sMac } from "./blake2s.ts";
+import { kdf } from "./kdf.ts";
+import { createNobleAead } from "./noble_aead.ts";
+import type { CryptoSuite } from "./suite.ts";
+import { publicKey, sharedSecret } from "./x25519.ts";
+import { open, openX, seal, sealX } from "./xchacha20poly1305.ts";
+
+/** Curve25519, BLAKE2s, HKDF, ChaCha20-Poly1305 and XChaCha20-Poly1305. */
+export const realSuite: CryptoSuite = {
+  name: "real",
+  publicKey,
+  sharedSecret,
+  hash: blake2s,
+  mac: blake2sMac,
+  kdf,
+  seal,
+  open,
+  sealX,
+  openX,
+  packetAead: createNobleAead,
+};
