@@ -44,6 +44,7 @@ export class Blake2s {
   #waiting = 0;
   /** Bytes compressed. */
   #count = 0;
+  #outBytes = 0;
 
   /**
    * @param bytes size of the output, 1 … 32
@@ -56,6 +57,7 @@ export class Blake2s {
     this.#chain.set(IV);
     // The parameter block: output size, key size, fanout 1, depth 1. Spec: RFC 7693 §2.5.
     this.#chain[0] ^= bytes | (keyBytes << 8) | 0x0101_0000;
+    this.#outBytes = bytes;
     this.#waiting = 0;
     this.#count = 0;
     if (key === undefined || keyBytes === 0) return;
@@ -90,10 +92,12 @@ export class Blake2s {
     this.#block.set(other.#block);
     this.#waiting = other.#waiting;
     this.#count = other.#count;
+    this.#outBytes = other.#outBytes;
   }
 
   /** Writes the hash to `out`, whose length must be what `start` was told, and erases the state. */
   finish(out: Uint8Array): Uint8Array {
+    if (out.length !== this.#outBytes) throw new RangeError(`Cannot finish a hash to ${out.length} bytes`);
     this.#block.fill(0, this.#waiting);
     this.#compress(this.#waiting, true);
     for (let i = 0; i < out.length; i++) out[i] = this.#chain[i >> 2] >> (8 * (i & 3));

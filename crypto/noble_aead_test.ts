@@ -1,0 +1,4 @@
+import { testAeadConformance } from "./aead_conformance.ts";
+import { createNobleAead } from "./noble_aead.ts";
+
+testAeadConformance("createNobleAead()", createNobleAead);
