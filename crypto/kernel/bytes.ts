@@ -1,4 +1,4 @@
-/** Built by build.ts from source.ts; never edited. */
+/** Built by tests/kernel/build.ts from source.ts; never edited. */
 
 /** With relaxed SIMD. */
 export const RELAXED_KERNEL =

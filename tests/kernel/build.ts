@@ -1,13 +1,13 @@
 /**
- * Compiles the packet kernel and writes its bytes as base64 into `bytes.ts`, so that the program reads no file for it.
+ * Compiles the packet kernel and writes its bytes as base64 into `crypto/kernel/bytes.ts`, so that the program reads no file for it.
  * The compiler is deterministic: `--check` compiles again and compares.
  *
  * `deno task kernel [--check | --print]`
  */
 import asc from "assemblyscript/asc";
-import { kernelSource } from "./source.ts";
+import { kernelSource } from "../../crypto/kernel/source.ts";
 
-const TARGET = new URL("./bytes.ts", import.meta.url);
+const TARGET = new URL("../../crypto/kernel/bytes.ts", import.meta.url);
 const FLAGS = ["--runtime", "stub", "--noAssert", "-O3", "--enable", "simd", "--importMemory", "--memoryBase", "1024"];
 
 async function compile(relaxed: boolean): Promise<Uint8Array> {
@@ -25,7 +25,7 @@ async function compile(relaxed: boolean): Promise<Uint8Array> {
 }
 
 function render(relaxed: Uint8Array, plain: Uint8Array): string {
-  return `/** Built by build.ts from source.ts; never edited. */
+  return `/** Built by tests/kernel/build.ts from source.ts; never edited. */
 
 /** With relaxed SIMD. */
 export const RELAXED_KERNEL =
