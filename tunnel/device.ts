@@ -100,7 +100,13 @@ export class Device {
       isUp: false,
     };
     const directory = { find: (publicKey: Uint8Array): Peer | null => this.#find(publicKey) };
-    this.#handshakes = new Handshakes(this.#context, this.#endpoints, directory, this.#cookies, new RateLimiter());
+    this.#handshakes = new Handshakes(
+      this.#context,
+      this.#endpoints,
+      directory,
+      this.#cookies,
+      new RateLimiter(undefined, random),
+    );
     this.#transport = new Transport(this.#context, this.#endpoints, this.#handshakes);
     this.#handshakes.connect(this.#transport);
   }
@@ -302,10 +308,14 @@ export class Device {
     return {
       initiate: (peer, now) => this.#handshakes.initiate(peer, now),
       sendKeepalive: (peer, now) => this.#transport.sendKeepalive(peer, now),
-      dropStaged: (peer) => this.#dropStaged(peer),
+      dropStaged: (peer) => {
+        this.#dropStaged(peer);
+        this.#context.log.debug(peer, "No response to 20 handshake initiations; waiting for the next packet");
+      },
       zeroKeys: (peer) => {
         this.#handshakes.abandon(this.#peer(peer));
         this.#context.keypairs.clear(peer);
+        this.#dropStaged(peer);
         this.#context.log.debug(peer, "Erased all keys: no new session for 540 seconds");
       },
       clearSource: (peer) => this.#endpoints.clearSource(peer),
@@ -315,7 +325,6 @@ export class Device {
   #dropStaged(slot: number): void {
     const dropped = this.#peer(slot).staged.clear();
     for (let i = 0; i < dropped; i++) drop(this.#context.tables, STAGING_EXPIRED, slot);
-    this.#context.log.debug(slot, "No response to 20 handshake initiations; waiting for the next packet");
   }
 
   #find(publicKey: Uint8Array): Peer | null {

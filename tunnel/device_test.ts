@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
+import { ENGINE_BYTES } from "../crypto/aead.ts";
 import { realSuite } from "../crypto/real_suite.ts";
 import { Device, DEVICE_SCRATCH_BYTES } from "./device.ts";
 import { ENDPOINT_BYTES, endpointRecord } from "./endpoint.ts";
@@ -23,7 +24,7 @@ class Host {
     suite: realSuite,
     memory: this.memory,
     aead: realSuite.packetAead(this.memory),
-    scratch: 0,
+    scratch: ENGINE_BYTES,
     tables: this.tables,
     random: (out) => out.set(randomBytes(out.length)),
     wallClock: () => this.now + 1_700_000_000_000,
@@ -150,7 +151,7 @@ Deno.test("Device.down() erases sessions and refuses packets", () => {
   assert.ok(a.tables.keypairKeys.some((byte) => byte !== 0));
   a.device.down();
   assert.ok(a.tables.keypairKeys.every((byte) => byte === 0));
-  assert.ok(a.bytes.subarray(0, DEVICE_SCRATCH_BYTES).every((byte) => byte === 0));
+  assert.ok(a.bytes.subarray(ENGINE_BYTES, ENGINE_BYTES + DEVICE_SCRATCH_BYTES).every((byte) => byte === 0));
   assert.equal(a.send(ipv4(1, 2)), -DEVICE_DOWN);
   assert.deepEqual(a.device.stats, { peers: 1, keypairs: 0, indices: 0, handshakesQueued: 0, staged: 0 });
 });

@@ -236,10 +236,11 @@ export class Handshakes {
     }
     log.debug(slot, "Received a handshake response");
     this.#received(slot, RESP_BYTES);
+    // Heard first: the data that completes the handshake must find the timer for its own answer stopped.
+    this.#authenticated(slot, now);
     const derived = this.#deriveInitiatorKeypair(peer, noise, localIndex, view.getUint32(RESP_SENDER, true), now);
     peer.wipeHandshake();
     if (derived) this.#completeAsInitiator(slot, now);
-    this.#authenticated(slot, now);
     return derived ? 0 : drop(tables, TABLE_FULL, slot);
   }
 

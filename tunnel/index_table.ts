@@ -65,7 +65,7 @@ export class IndexTable {
     return -1;
   }
 
-  /** What an index (u32) stands for, or -1. */
+  /** What an index (u32, or i32, which needs no heap number in a call not inlined) stands for, or -1. */
   lookup(index: number): number {
     return this.#words[this.#find(index) + VALUE] - 1;
   }
@@ -98,7 +98,7 @@ export class IndexTable {
     let place = index & mask;
     for (;;) {
       const at = place * WORDS;
-      if (words[at + VALUE] === 0 || words[at] === index) return at;
+      if (words[at + VALUE] === 0 || (words[at] ^ index) === 0) return at;
       place = (place + 1) & mask;
     }
   }

@@ -47,7 +47,6 @@ export function innerPacketLength(bytes: Uint8Array, offset: number, available: 
       return total >= IPV4_HEADER_BYTES && total <= available ? total : -1;
     }
     case IPV6: {
-      if (available < IPV6_HEADER_BYTES) return -1;
       const total = IPV6_HEADER_BYTES + readUint16(bytes, offset + IPV6_PAYLOAD_LENGTH);
       return total <= available ? total : -1;
     }

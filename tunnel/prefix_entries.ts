@@ -42,6 +42,11 @@ export class PrefixEntries {
     return this.#size;
   }
 
+  /** Bytes of its arrays, used or not. */
+  get bytes(): number {
+    return this.words.byteLength + this.#heads.byteLength;
+  }
+
   /** Offset of the entry's key in `words`. */
   keyAt(entry: number): number {
     return entry * this.#stride;

@@ -31,18 +31,24 @@ export class PrefixTrie {
   #nodes: Int32Array = new Int32Array(INITIAL_NODES * NODE_WORDS);
   #used = 1;
   #free = 0;
+  #count = 0;
 
   /** @param keyWords 1 for IPv4, 4 for IPv6; keys are big-endian words with host bits cleared */
   constructor(keyWords: number) {
     this.entries = new PrefixEntries(keyWords);
   }
 
-  /** Whether not a single node is in use. */
-  get isEmpty(): boolean {
-    return this.#nodes[ROOT_LINK] === 0;
+  /** Nodes in use: fewer than twice the entries. */
+  get nodes(): number {
+    return this.#count;
   }
 
-  /** Owner of the longest prefix of an IPv4 address, or -1. Only for tries of one-word keys. */
+  /** Bytes of its arrays, used or not. */
+  get bytes(): number {
+    return this.#nodes.byteLength + this.entries.bytes;
+  }
+
+  /** Owner of the longest prefix of an IPv4 address (u32 or i32), or -1. Only for tries of one-word keys. */
   lookup4(address: number): number {
     const nodes = this.#nodes;
     const entries = this.entries.words;
@@ -91,7 +97,8 @@ export class PrefixTrie {
       link = this.#childLink(node, key, 0);
       node = this.#nodes[link];
     }
-    if (node === 0 || this.#bit(node) !== cidr) {
+    // Only a node that agrees in all bits and has no more of them stands for this very prefix.
+    if (node === 0 || common < cidr || this.#bit(node) !== cidr) {
       this.#insertAbove(link, key, common, cidr, peer);
       return;
     }
@@ -175,6 +182,7 @@ export class PrefixTrie {
     if (nodes[at + ENTRY] !== 0 || (left !== 0 && right !== 0)) return;
     nodes[at + CHILD] = this.#free;
     this.#free = nodes[link];
+    this.#count--;
     nodes[link] = left === 0 ? right : left;
   }
 
@@ -190,6 +198,7 @@ export class PrefixTrie {
     }
     this.#nodes.fill(0, at, at + NODE_WORDS);
     this.#nodes[at + BIT] = bit;
+    this.#count++;
     return node;
   }
 

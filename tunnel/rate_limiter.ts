@@ -17,6 +17,8 @@ const IDLE_TIME = 1000;
 /** Idle buckets dropped by one call at most, more than one call can add: the table shrinks, and no call is slow. */
 const COLLECTED_PER_CALL = 4;
 const DEFAULT_ENTRIES = 65_536;
+/** Of the permutation that hides sources from the Map's hash. */
+const ROUNDS = 4;
 
 interface Bucket {
   readonly source: string;
@@ -30,14 +32,19 @@ interface Bucket {
 
 export class RateLimiter {
   readonly #maxEntries: number;
-  /** By source as a short string, whose hash the engine seeds: nobody can choose sources that collide. */
   readonly #buckets: Map<string, Bucket> = new Map();
+  readonly #roundKeys: Uint32Array = new Uint32Array(ROUNDS);
   #oldest: Bucket | null = null;
   #newest: Bucket | null = null;
 
-  /** @param maxEntries most sources remembered at one time */
-  constructor(maxEntries: number = DEFAULT_ENTRIES) {
+  /**
+   * @param maxEntries most sources remembered at one time
+   * @param random fills its argument with unpredictable bytes; without it a stranger who owns many networks can choose
+   * those that share a place in the table, and so slow it down
+   */
+  constructor(maxEntries: number = DEFAULT_ENTRIES, random?: (out: Uint8Array) => void) {
     this.#maxEntries = maxEntries;
+    if (random !== undefined) random(new Uint8Array(this.#roundKeys.buffer));
   }
 
   /** Sources remembered. */
@@ -53,7 +60,7 @@ export class RateLimiter {
    */
   allow(endpoint: Uint8Array, now: number): boolean {
     this.#collect(now, COLLECTED_PER_CALL);
-    const source = sourceOf(endpoint);
+    const source = this.#sourceOf(endpoint);
     const bucket = this.#buckets.get(source);
     if (bucket === undefined) return this.#add(source, now);
     bucket.tokens = Math.min(FULL, bucket.tokens + Math.max(0, now - bucket.touchedAt));
@@ -101,18 +108,35 @@ export class RateLimiter {
     if (bucket.newer === null) this.#newest = bucket.older;
     else bucket.newer.older = bucket.older;
   }
+
+  /**
+   * The Map's key of a source: four characters for an IPv6 /64, five for an IPv4 address.
+   *
+   * The hash of a string is no secret where the engine starts from a snapshot, for its seed is then built in. So the
+   * source goes through a keyed permutation (a Feistel network): different sources keep different keys, and nobody
+   * outside can tell which keys will collide.
+   */
+  #sourceOf(endpoint: Uint8Array): string {
+    const isIpv4 = endpoint[ENDPOINT_FAMILY] === 4;
+    let left = readUint32(endpoint, ENDPOINT_ADDRESS);
+    let right = isIpv4 ? 0 : readUint32(endpoint, ENDPOINT_ADDRESS + 4);
+    for (let round = 0; round < ROUNDS; round++) {
+      const mixed = left ^ mix(right ^ this.#roundKeys[round]);
+      left = right;
+      right = mixed;
+    }
+    const key = String.fromCharCode(left >>> 16, left & 0xffff, right >>> 16, right & 0xffff);
+    return isIpv4 ? key + "4" : key;
+  }
 }
 
-/** Two characters for an IPv4 address, four for an IPv6 /64. */
-function sourceOf(endpoint: Uint8Array): string {
-  const at = ENDPOINT_ADDRESS;
-  const first = String.fromCharCode(
-    (endpoint[at] << 8) | endpoint[at + 1],
-    (endpoint[at + 2] << 8) | endpoint[at + 3],
-  );
-  if (endpoint[ENDPOINT_FAMILY] === 4) return first;
-  return first + String.fromCharCode(
-    (endpoint[at + 4] << 8) | endpoint[at + 5],
-    (endpoint[at + 6] << 8) | endpoint[at + 7],
-  );
+function readUint32(bytes: Uint8Array, at: number): number {
+  return (bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3];
+}
+
+/** Spreads each bit over all 32. */
+function mix(word: number): number {
+  word = Math.imul(word ^ (word >>> 16), 0x7feb352d);
+  word = Math.imul(word ^ (word >>> 15), 0x846ca68b);
+  return word ^ (word >>> 16);
 }

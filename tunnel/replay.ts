@@ -43,22 +43,25 @@ export class ReplayWindows {
    * Accepts a counter once. To be called only after the packet's tag has been verified: a forged counter would
    * otherwise move the window.
    *
-   * @param low low 32 bits of the counter (u32)
-   * @param high high 32 bits (u32)
+   * @param low low 32 bits of the counter (u32, or i32, which needs no heap number in a call not inlined)
+   * @param high high 32 bits, likewise
    * @returns false if the counter was seen before, lies behind the window, or is at the limit of messages
    */
   accept(slot: number, low: number, high: number): boolean {
-    if (high === LIMIT_HIGH && low >= LIMIT_LOW) return false;
+    const counterLow = low >>> 0;
+    const counterHigh = high >>> 0;
+    if (counterHigh === LIMIT_HIGH && counterLow >= LIMIT_LOW) return false;
     const words = this.#words;
     const at = slot * REPLAY_WORDS;
     const ring = at + RING;
     const greatestLow = words[at + GREATEST_LOW];
     // Exact below 2^53, and beyond it rounding changes neither the sign nor whether it fits the window.
-    const ahead = (high - words[at + GREATEST_HIGH]) * 2 ** 32 + (low - greatestLow);
+    const ahead = (counterHigh - words[at + GREATEST_HIGH]) * 2 ** 32 + (counterLow - greatestLow);
     if (ahead > 0) {
-      this.#clear(ring, greatestLow, ahead);
-      words[at + GREATEST_LOW] = low;
-      words[at + GREATEST_HIGH] = high;
+      const lastBit = (greatestLow & 31) + ahead;
+      if (lastBit >= 32) this.#clear(ring, greatestLow >>> 5, lastBit);
+      words[at + GREATEST_LOW] = counterLow;
+      words[at + GREATEST_HIGH] = counterHigh;
     } else if (ahead < -REPLAY_WINDOW) {
       return false;
     }
@@ -69,15 +72,18 @@ export class ReplayWindows {
     return (seen & bit) === 0;
   }
 
-  /** Clears the words after the one of the old greatest counter, up to and with the one of the new. */
-  #clear(ring: number, greatestLow: number, ahead: number): void {
+  /**
+   * Clears the words behind the one of the old greatest counter, up to and with the one of the new.
+   *
+   * @param first word of the old
+   * @param lastBit bit of the new, counted from the first bit of that word
+   */
+  #clear(ring: number, first: number, lastBit: number): void {
     const words = this.#words;
-    const last = (greatestLow & 31) + ahead;
-    if (last >= RING_WORDS * 32) {
+    if (lastBit >= RING_WORDS * 32) {
       words.fill(0, ring, ring + RING_WORDS);
       return;
     }
-    const first = greatestLow >>> 5;
-    for (let step = last >>> 5; step > 0; step--) words[ring + ((first + step) & RING_MASK)] = 0;
+    for (let step = lastBit >>> 5; step > 0; step--) words[ring + ((first + step) & RING_MASK)] = 0;
   }
 }

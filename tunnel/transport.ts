@@ -96,12 +96,13 @@ export class Transport {
   receive(offset: number, length: number, endpoint: number, now: number): number {
     const { tables, view, indices, replay } = this.#context;
     if (length < DATA_OVERHEAD) return drop(tables, MALFORMED);
-    const keypair = referencedKeypair(indices.lookup(view.getUint32(offset + DATA_RECEIVER, true)));
+    const keypair = referencedKeypair(indices.lookup(view.getInt32(offset + DATA_RECEIVER, true)));
     if (keypair === NONE) return drop(tables, UNKNOWN_INDEX);
     const peer = tables.keypairPeer[keypair];
     if (now - tables.createdAt[keypair] >= REJECT_AFTER_TIME) return drop(tables, KEYPAIR_EXPIRED, peer);
-    const counterLow = view.getUint32(offset + DATA_COUNTER, true);
-    const counterHigh = view.getUint32(offset + DATA_COUNTER + 4, true);
+    // Read signed: an unsigned number of 2^31 or more is boxed where a call is not inlined.
+    const counterLow = view.getInt32(offset + DATA_COUNTER, true);
+    const counterHigh = view.getInt32(offset + DATA_COUNTER + 4, true);
     const inner = offset + DATA_HEADER_BYTES;
     const size = length - DATA_OVERHEAD;
     this.#loadOpenKey(keypair);
@@ -213,14 +214,15 @@ export class Transport {
   #authenticated(peer: number, keypair: number, endpoint: number, now: number): void {
     const { keypairs, timers, tables } = this.#context;
     this.#endpoints.follow(peer, endpoint);
+    // Heard first: data flushed below must find the timer for its own answer stopped.
+    timers.anyAuthenticatedPacketReceived(peer);
+    timers.anyAuthenticatedPacketTraversal(peer, now);
     if (keypairs.confirm(peer, keypair)) {
       timers.handshakeComplete(peer);
       tables.lastHandshake[peer] = this.#context.wallClock();
       this.flushStaged(peer, now);
     }
     this.#rekeyAsReceiver(peer, now);
-    timers.anyAuthenticatedPacketReceived(peer);
-    timers.anyAuthenticatedPacketTraversal(peer, now);
   }
 
   /** The initiator of a session about to end starts the next one even if it only receives; once per session. */
