@@ -1,6 +1,8 @@
 /** The cryptography WireGuard is specified with. */
+import type { Aead } from "./aead.ts";
 import { blake2s, blake2sMac } from "./blake2s.ts";
 import { kdf } from "./kdf.ts";
+import { createKernelAead } from "./kernel_aead.ts";
 import { createNobleAead } from "./noble_aead.ts";
 import type { CryptoSuite } from "./suite.ts";
 import { publicKey, sharedSecret } from "./x25519.ts";
@@ -18,5 +20,5 @@ export const realSuite: CryptoSuite = {
   open,
   sealX,
   openX,
-  packetAead: createNobleAead,
+  packetAead: (memory: WebAssembly.Memory): Aead => createKernelAead(memory) ?? createNobleAead(memory),
 };

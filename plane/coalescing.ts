@@ -48,7 +48,8 @@ export class Coalescer {
   readonly #view: DataView;
   readonly #sum: InternetSum;
   readonly #writer: PieceWriter;
-  readonly #mergeUdp: boolean;
+  readonly #mergesTcp: boolean;
+  readonly #mergesUdp: boolean;
 
   // What each slot holds. A length of 0 means free.
   readonly #packet = new Int32Array(FLOW_SLOTS);
@@ -71,12 +72,13 @@ export class Coalescer {
   #parsedTransport = 0;
   #parsedHeaders = 0;
 
-  /** @param mergeUdp whether the kernel takes merged UDP */
-  constructor(view: DataView, sum: InternetSum, writer: PieceWriter, mergeUdp: boolean) {
+  /** Which protocols are merged: the kernel may not take merged UDP, or nobody wants merging. */
+  constructor(view: DataView, sum: InternetSum, writer: PieceWriter, mergesTcp: boolean, mergesUdp: boolean) {
     this.#view = view;
     this.#sum = sum;
     this.#writer = writer;
-    this.#mergeUdp = mergeUdp;
+    this.#mergesTcp = mergesTcp;
+    this.#mergesUdp = mergesUdp;
   }
 
   /**
@@ -119,12 +121,12 @@ export class Coalescer {
     }
     this.#parsedProtocol = protocol;
     if (protocol === TCP) {
-      if (length < this.#parsedTransport + 20) return false;
+      if (!this.#mergesTcp || length < this.#parsedTransport + 20) return false;
       const transportBytes = (view.getUint8(packet + this.#parsedTransport + 12) >> 4) * 4;
       this.#parsedHeaders = this.#parsedTransport + transportBytes;
       return transportBytes >= 20 && length >= this.#parsedHeaders;
     }
-    if (protocol !== UDP || !this.#mergeUdp) return false;
+    if (protocol !== UDP || !this.#mergesUdp) return false;
     this.#parsedHeaders = this.#parsedTransport + UDP_BYTES;
     return length >= this.#parsedHeaders &&
       view.getUint16(packet + this.#parsedTransport + 4) === length - this.#parsedTransport;

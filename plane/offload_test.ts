@@ -122,7 +122,7 @@ class Bench {
         written.push(Uint8Array.from(parts.flat()));
       },
     };
-    const coalescer = new Coalescer(this.view, this.sum, writer, true);
+    const coalescer = new Coalescer(this.view, this.sum, writer, true, true);
     let at = ROOM;
     for (const packet of packets) {
       this.bytes.set(packet, at);

@@ -19,7 +19,7 @@ import {
   SOCKADDR_IN_BYTES,
   SOCKADDR_PORT,
 } from "../ffi/socket.ts";
-import { IP_PKTINFO, IPV6_PKTINFO, SOL_IP, SOL_IPV6, SOL_UDP, UDP_GRO } from "../ffi/udp.ts";
+import { IP_PKTINFO, IPV6_PKTINFO, SOL_IP, SOL_IPV6, SOL_UDP, UDP_GRO, UDP_SEGMENT } from "../ffi/udp.ts";
 import {
   ENDPOINT_ADDRESS,
   ENDPOINT_FAMILY,
@@ -33,6 +33,8 @@ import {
 export const SOCKADDR_ROOM = 32;
 /** Most that `writeSource` writes: an IPv6 source. */
 export const SOURCE_CONTROL_ROOM = 40;
+/** What `writeSegmentSize` writes. */
+export const SEGMENT_SPACE = 24;
 /** Room for all control messages a datagram can bring: packet info of IPv6 (40) and a segment size (24). */
 export const RECEIVE_CONTROL_ROOM = 64;
 
@@ -50,6 +52,7 @@ const PKTINFO6_LENGTH = PKTINFO6_IFINDEX + 4; // 36
 const PKTINFO6_SPACE = 40;
 
 const GRO_LENGTH = CMSG_DATA + 4; // 20
+const SEGMENT_LENGTH = CMSG_DATA + 2; // 18
 
 /** `::ffff:0:0/96` as little-endian words: 0, 0, then this. */
 const MAPPED_WORD = 0xffff_0000;
@@ -169,6 +172,20 @@ export function writeSource(view: DataView, at: number, records: DataView, recor
     return PKTINFO6_SPACE;
   }
   return 0;
+}
+
+/**
+ * Writes a control message that makes the kernel cut what is sent into datagrams of `size` bytes (UDP_SEGMENT).
+ *
+ * @param at offset in `view` of SEGMENT_SPACE bytes, behind other control messages or at the start
+ * @returns what it adds to the length of the control buffer
+ */
+export function writeSegmentSize(view: DataView, at: number, size: number): number {
+  writeHeader(view, at, SEGMENT_LENGTH, SOL_UDP, UDP_SEGMENT);
+  view.setUint32(at + CMSG_DATA, 0);
+  view.setUint32(at + CMSG_DATA + 4, 0);
+  view.setUint16(at + CMSG_DATA, size, true);
+  return SEGMENT_SPACE;
 }
 
 /** Empties the source of a record: the kernel will choose. */

@@ -27,7 +27,7 @@
 export const KERNEL_SCRATCH_BYTES = 1024;
 
 // Scratch layout.
-const ROTATE_16 = 0;
+const ROTATE_16 = 256;
 const ROTATE_8 = ROTATE_16 + 16;
 const LANES = ROTATE_8 + 16;
 const SPILL = LANES + 16 + 16;

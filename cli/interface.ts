@@ -1,0 +1,137 @@
+/** `culvert IFNAME`: one interface, from its first moment to its last. */
+import {
+  adoptInterface,
+  Configuration,
+  continueInBackground,
+  createInterface,
+  DataPlane,
+  DEFAULT_MTU,
+  HostError,
+  interfaceIndex,
+  realSuite,
+  releaseInterface,
+  reportReady,
+  setUpLink,
+  type TunnelInterface,
+  UapiServer,
+} from "../mod.ts";
+import { DETACHED, type Environment } from "./environment.ts";
+import { OperatorError } from "./errors.ts";
+import { KeyLogFile } from "./key_log_file.ts";
+import { type Log, prefixLog, startLog } from "./log.ts";
+import { adoptControlSocket, bindControlSocket } from "./control_socket.ts";
+
+export interface InterfaceOptions {
+  readonly name: string;
+  readonly foreground: boolean;
+  readonly keyLogFile: string | null;
+  readonly carrier: "auto" | "batch" | "datagram";
+  readonly engine: string;
+  readonly usesOffload: boolean;
+  readonly environment: Environment;
+}
+
+const END_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/**
+ * Starts the interface and, in the foreground, serves it until it ends.
+ *
+ * @returns the exit code: in the background 0 as soon as the control socket accepts
+ */
+export async function runInterface(options: InterfaceOptions): Promise<number> {
+  const { environment, foreground } = options;
+  try {
+    if (foreground || environment.detached) {
+      await serve(options);
+      return 0;
+    }
+    const descriptors = [environment.tunFd, environment.uapiFd].filter((fd) => fd !== null);
+    return await continueInBackground({ marker: DETACHED, descriptors, keepStderr: environment.keepsLog });
+  } catch (error) {
+    if (error instanceof HostError) throw new OperatorError(error.message);
+    throw error;
+  }
+}
+
+/** Everything that was opened is closed again, however this ends, in reverse order. */
+async function serve(options: InterfaceOptions): Promise<void> {
+  const { environment, foreground } = options;
+  await using opened = new AsyncDisposableStack();
+  const end = new End();
+  opened.defer(() => end.ignoreSignals());
+  const keyLog = options.keyLogFile === null ? null : KeyLogFile.open(options.keyLogFile);
+  opened.defer(() => keyLog?.close());
+
+  const tunnel = environment.tunFd === null ? createInterface(options.name) : adoptInterface(environment.tunFd);
+  opened.defer(() => releaseInterface(tunnel));
+  const programLog = startLog(environment.logLevel);
+  const log = prefixLog(programLog, tunnel.name);
+  setUpLink(tunnel, DEFAULT_MTU, log.debug);
+
+  const { uapiFd } = environment;
+  const socket = uapiFd === null ? await bindControlSocket(tunnel.name) : adoptControlSocket(tunnel.name, uapiFd);
+  opened.defer(() => socket.listener.close());
+  // A socket that was handed to us does not remove its file itself.
+  opened.defer(() => socket.file?.remove());
+  const plane = await startPlane(tunnel, options, keyLog, programLog);
+  opened.defer(() => plane.stop());
+  plane.onTunnelGone = () => end.because("the interface is gone");
+
+  const configuration = new Configuration({ suite: realSuite, target: plane, log });
+  const server = new UapiServer(socket.listener, configuration, { log, interfaceIndex });
+  opened.defer(() => server.close());
+  const watch = socket.file?.watch(() => end.because("the control socket was removed"));
+  opened.defer(() => watch?.close());
+
+  log.debug(`ready; ${plane.carrier} carrier`);
+  if (environment.detached && !foreground) reportReady(environment.keepsLog);
+  log.debug(`ending: ${await end.reason}`);
+}
+
+async function startPlane(
+  tunnel: TunnelInterface,
+  options: InterfaceOptions,
+  keyLog: KeyLogFile | null,
+  log: Log,
+): Promise<DataPlane> {
+  try {
+    const plane = await DataPlane.start({
+      tunFd: tunnel.fd,
+      hasVnetHeader: tunnel.hasVnetHeader,
+      interfaceName: tunnel.name,
+      carrier: options.carrier,
+      engine: options.engine,
+      usesOffload: options.usesOffload,
+      keyLog: keyLog !== null,
+      debug: options.environment.logLevel === "debug",
+      log,
+    });
+    if (keyLog !== null) plane.onKeyLog = (lines) => keyLog.append(lines);
+    return plane;
+  } catch (error) {
+    if (!(error instanceof Error) || error instanceof Deno.errors.NotCapable) throw error;
+    throw new OperatorError(`cannot start the data plane of ${tunnel.name}: ${error.message}`);
+  }
+}
+
+/** What an interface waits for: the first reason to end. */
+class End {
+  readonly #reason = Promise.withResolvers<string>();
+  readonly #listeners = END_SIGNALS.map((signal) => ({ signal, listen: () => this.because(signal) }));
+
+  constructor() {
+    for (const { signal, listen } of this.#listeners) Deno.addSignalListener(signal, listen);
+  }
+
+  get reason(): Promise<string> {
+    return this.#reason.promise;
+  }
+
+  because(reason: string): void {
+    this.#reason.resolve(reason);
+  }
+
+  ignoreSignals(): void {
+    for (const { signal, listen } of this.#listeners) Deno.removeSignalListener(signal, listen);
+  }
+}

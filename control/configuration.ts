@@ -1,0 +1,109 @@
+/**
+ * The configuration of one device: set requests are applied to a target strictly one after the other, each wholly or
+ * not at all, whoever sends them; readers never see half a request.
+ */
+import { wipe } from "../crypto/bytes.ts";
+import type { CryptoSuite } from "../crypto/suite.ts";
+import type { DeviceCommand, PlaneCommand } from "../tunnel/commands.ts";
+import type { DeviceTables } from "../tunnel/tables.ts";
+import { Model, type ModelView } from "./configuration_model.ts";
+import { planSet } from "./configuration_plan.ts";
+import { serializeGet } from "./uapi_reply.ts";
+import { ENOANO, type SetStatement, wipeStatements } from "./uapi_request.ts";
+
+/** What configuration is applied to: the data plane, or a test's stand-in. */
+export interface ConfigurationTarget {
+  /**
+   * Applies all commands or none; a rejection with a positive `errno` says why none. Key bytes in the commands are
+   * erased after the promise settles: a target keeps copies.
+   */
+  apply(plane: PlaneCommand[], device: DeviceCommand[]): Promise<void>;
+  readonly tables: DeviceTables;
+  /** The port bound now, or asked for while the link is down; 0 if unknown. */
+  readonly listenPort: number;
+}
+
+export interface ConfigurationOptions {
+  readonly suite: CryptoSuite;
+  readonly target: ConfigurationTarget;
+  /** Hears of targets that fail without an error number, which is a fault of ours. */
+  readonly log?: { error(message: string): void };
+}
+
+export class Configuration {
+  readonly #suite: CryptoSuite;
+  readonly #target: ConfigurationTarget;
+  readonly #log: { error(message: string): void } | undefined;
+  readonly #model: Model;
+  #last: Promise<void> = Promise.resolve();
+
+  constructor(options: ConfigurationOptions) {
+    this.#suite = options.suite;
+    this.#target = options.target;
+    this.#log = options.log;
+    this.#model = new Model(options.target.tables.capacity.peers);
+  }
+
+  /**
+   * Applies the statements of one request and erases their keys.
+   *
+   * @returns 0, or a positive error number: then nothing was changed
+   */
+  set(statements: readonly SetStatement[]): Promise<number> {
+    return this.#inTurn(async () => {
+      try {
+        return await this.#set(statements);
+      } finally {
+        wipeStatements(statements);
+      }
+    });
+  }
+
+  /** The reply to a get request, `errno=0` and empty line included. It holds keys: wipe it once sent. */
+  get(): Promise<Uint8Array> {
+    return this.read((model, target) => serializeGet(model, target.tables, target.listenPort));
+  }
+
+  /** Looks at the configuration between two set requests; what `look` returns must not refer to the model. */
+  read<T>(look: (model: ModelView, target: ConfigurationTarget) => T): Promise<T> {
+    return this.#inTurn(() => Promise.resolve(look(this.#model, this.#target)));
+  }
+
+  async #set(statements: readonly SetStatement[]): Promise<number> {
+    let device: DeviceCommand[] = [];
+    try {
+      const plan = planSet(statements, this.#model, this.#suite, this.#target.listenPort);
+      device = plan.device;
+      if (plan.errno !== 0) {
+        this.#model.rollback();
+        return plan.errno;
+      }
+      if (plan.plane.length + device.length > 0) await this.#target.apply(plan.plane, device);
+      this.#model.commit();
+      return 0;
+    } catch (error) {
+      this.#model.rollback();
+      const errno = errnoOf(error);
+      if (errno === 0) this.#log?.error(`Cannot apply a configuration: ${error}`);
+      return errno === 0 ? ENOANO : errno;
+    } finally {
+      for (const command of device) {
+        if ((command.op === "private-key" || command.op === "preshared-key") && command.key !== null) wipe(command.key);
+      }
+    }
+  }
+
+  /** Runs `task` after every task given before has ended, however it ended. */
+  #inTurn<T>(task: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(task);
+    this.#last = result.then(() => undefined, () => undefined);
+    return result;
+  }
+}
+
+/** The positive error number an error carries, else 0. */
+function errnoOf(error: unknown): number {
+  if (!(error instanceof Error) || !("errno" in error)) return 0;
+  const { errno } = error;
+  return typeof errno === "number" && Number.isSafeInteger(errno) && errno > 0 ? errno : 0;
+}

@@ -1,0 +1,286 @@
+/**
+ * What a device is configured to be, as the control side remembers it: the truth for `get`, for `showconf` and for
+ * choosing peer slots. Every change is noted, so that a request that cannot be applied leaves nothing behind.
+ *
+ * Counters, handshake times and endpoints are not here: they live in DeviceTables, where the data plane moves them.
+ */
+import { wipe } from "../crypto/bytes.ts";
+import { encodeHex } from "../crypto/encoding.ts";
+
+/** A configured peer. */
+export interface PeerModel {
+  /** Index in DeviceTables. */
+  readonly slot: number;
+  readonly publicKey: Uint8Array;
+  /** Secret. */
+  presharedKey: Uint8Array | null;
+  /** Seconds, 0 = off. */
+  keepalive: number;
+  /** `address/cidr` in canonical text, in configuration order. */
+  allowedIps: Set<string>;
+}
+
+/** Reading access to the model. */
+export interface ModelView {
+  /** Secret. */
+  readonly privateKey: Uint8Array | null;
+  readonly publicKey: Uint8Array | null;
+  readonly fwmark: number;
+  readonly peerCount: number;
+  /** In configuration order. */
+  peers(): Iterable<PeerModel>;
+  findPeer(publicKey: Uint8Array): PeerModel | undefined;
+}
+
+/** How things were before the first change since the last commit. */
+interface Before {
+  privateKey: Uint8Array | null;
+  publicKey: Uint8Array | null;
+  fwmark: number;
+  /** Null while no peer was added or removed. */
+  peers: Map<string, PeerModel> | null;
+  slots: Uint32Array | null;
+  readonly created: Set<PeerModel>;
+  readonly changed: Map<PeerModel, Pick<PeerModel, "presharedKey" | "keepalive" | "allowedIps">>;
+  /** Earlier owners of prefixes, in order of change. */
+  readonly owners: [prefix: string, owner: PeerModel | undefined][];
+}
+
+export class Model implements ModelView {
+  #privateKey: Uint8Array | null = null;
+  #publicKey: Uint8Array | null = null;
+  #fwmark = 0;
+  #peers = new Map<string, PeerModel>();
+  readonly #owners = new Map<string, PeerModel>();
+  readonly #slots: SlotSet;
+  #before: Before;
+  /** The peer that was looked after last: most changes come in rows. */
+  #lastKept: PeerModel | null = null;
+  /** Key bytes that are in use in the changed model but not in the former one. */
+  #adopted: Uint8Array[] = [];
+  /** Key bytes of the former model that the changed one has no use for. */
+  #abandoned: Uint8Array[] = [];
+
+  /** @param capacity number of peer slots */
+  constructor(capacity: number) {
+    this.#slots = new SlotSet(capacity);
+    this.#before = this.#image();
+  }
+
+  get privateKey(): Uint8Array | null {
+    return this.#privateKey;
+  }
+
+  get publicKey(): Uint8Array | null {
+    return this.#publicKey;
+  }
+
+  get fwmark(): number {
+    return this.#fwmark;
+  }
+
+  get peerCount(): number {
+    return this.#peers.size;
+  }
+
+  peers(): Iterable<PeerModel> {
+    return this.#peers.values();
+  }
+
+  findPeer(publicKey: Uint8Array): PeerModel | undefined {
+    return this.#peers.get(encodeHex(publicKey));
+  }
+
+  /** Both or neither are null. The model owns the bytes of `privateKey` from now on. */
+  setPrivateKey(privateKey: Uint8Array | null, publicKey: Uint8Array | null): void {
+    this.#replaceSecret(this.#privateKey, privateKey);
+    this.#privateKey = privateKey;
+    this.#publicKey = publicKey;
+  }
+
+  setFwmark(mark: number): void {
+    this.#fwmark = mark;
+  }
+
+  /** The new peer, at the lowest free slot, or null when every slot is taken. */
+  addPeer(publicKey: Uint8Array): PeerModel | null {
+    this.#keepPeers();
+    const slot = this.#slots.take();
+    if (slot === -1) return null;
+    const peer = {
+      slot,
+      publicKey: publicKey.slice(),
+      presharedKey: null,
+      keepalive: 0,
+      allowedIps: new Set<string>(),
+    };
+    this.#peers.set(encodeHex(publicKey), peer);
+    // A peer that did not exist needs no image: rolling back forgets it.
+    this.#lastKept = peer;
+    this.#before.created.add(peer);
+    return peer;
+  }
+
+  removePeer(peer: PeerModel): void {
+    this.#keepPeers();
+    this.clearAllowedIps(peer);
+    this.setPresharedKey(peer, null);
+    this.#peers.delete(encodeHex(peer.publicKey));
+    this.#slots.release(peer.slot);
+  }
+
+  /** The model owns the bytes of `key` from now on. */
+  setPresharedKey(peer: PeerModel, key: Uint8Array | null): void {
+    this.#keepPeer(peer);
+    this.#replaceSecret(peer.presharedKey, key);
+    peer.presharedKey = key;
+  }
+
+  setKeepalive(peer: PeerModel, seconds: number): void {
+    this.#keepPeer(peer);
+    peer.keepalive = seconds;
+  }
+
+  /**
+   * Gives the prefix to the peer, taking it from whoever has it.
+   *
+   * @param prefix canonical text, so that equal prefixes are equal strings
+   * @returns false if the peer has it already
+   */
+  addAllowedIp(peer: PeerModel, prefix: string): boolean {
+    const owner = this.#owners.get(prefix);
+    if (owner === peer) return false;
+    if (owner !== undefined) {
+      this.#keepPeer(owner);
+      owner.allowedIps.delete(prefix);
+    }
+    this.#keepPeer(peer);
+    this.#before.owners.push([prefix, owner]);
+    this.#owners.set(prefix, peer);
+    peer.allowedIps.add(prefix);
+    return true;
+  }
+
+  /** False if the prefix is not this peer's. */
+  removeAllowedIp(peer: PeerModel, prefix: string): boolean {
+    if (this.#owners.get(prefix) !== peer) return false;
+    this.#keepPeer(peer);
+    this.#before.owners.push([prefix, peer]);
+    this.#owners.delete(prefix);
+    peer.allowedIps.delete(prefix);
+    return true;
+  }
+
+  clearAllowedIps(peer: PeerModel): void {
+    if (peer.allowedIps.size === 0) return;
+    this.#keepPeer(peer);
+    for (const prefix of peer.allowedIps) {
+      this.#before.owners.push([prefix, peer]);
+      this.#owners.delete(prefix);
+    }
+    peer.allowedIps.clear();
+  }
+
+  /** The changes since the last commit hold. Erases the keys they replaced. */
+  commit(): void {
+    for (const key of this.#abandoned) wipe(key);
+    this.#forget();
+  }
+
+  /** The model is again as at the last commit. Erases the keys that came since. */
+  rollback(): void {
+    const before = this.#before;
+    for (const key of this.#adopted) wipe(key);
+    this.#privateKey = before.privateKey;
+    this.#publicKey = before.publicKey;
+    this.#fwmark = before.fwmark;
+    if (before.peers !== null) this.#peers = before.peers;
+    if (before.slots !== null) this.#slots.restore(before.slots);
+    for (const [peer, image] of before.changed) Object.assign(peer, image);
+    for (let i = before.owners.length - 1; i >= 0; i--) {
+      const [prefix, owner] = before.owners[i];
+      if (owner === undefined) this.#owners.delete(prefix);
+      else this.#owners.set(prefix, owner);
+    }
+    this.#forget();
+  }
+
+  #forget(): void {
+    this.#adopted = [];
+    this.#abandoned = [];
+    this.#lastKept = null;
+    this.#before = this.#image();
+  }
+
+  #image(): Before {
+    const { privateKey, publicKey, fwmark } = this;
+    return {
+      privateKey,
+      publicKey,
+      fwmark,
+      peers: null,
+      slots: null,
+      created: new Set(),
+      changed: new Map(),
+      owners: [],
+    };
+  }
+
+  #keepPeers(): void {
+    if (this.#before.peers !== null) return;
+    this.#before.peers = new Map(this.#peers);
+    this.#before.slots = this.#slots.copy();
+  }
+
+  #keepPeer(peer: PeerModel): void {
+    if (peer === this.#lastKept) return;
+    this.#lastKept = peer;
+    if (this.#before.changed.has(peer) || this.#before.created.has(peer)) return;
+    const { presharedKey, keepalive, allowedIps } = peer;
+    this.#before.changed.set(peer, { presharedKey, keepalive, allowedIps });
+    peer.allowedIps = new Set(allowedIps);
+  }
+
+  #replaceSecret(former: Uint8Array | null, next: Uint8Array | null): void {
+    if (former !== null) this.#abandoned.push(former);
+    if (next !== null) this.#adopted.push(next);
+  }
+}
+
+/** Slot numbers in use, one bit each; the lowest free one is taken first. */
+class SlotSet {
+  readonly #capacity: number;
+  #words: Uint32Array;
+  /** No word below has a free bit. */
+  #firstOpen = 0;
+
+  constructor(capacity: number) {
+    this.#capacity = capacity;
+    this.#words = new Uint32Array(Math.ceil(capacity / 32));
+  }
+
+  take(): number {
+    while (this.#firstOpen < this.#words.length && this.#words[this.#firstOpen] === 0xffffffff) this.#firstOpen++;
+    if (this.#firstOpen === this.#words.length) return -1;
+    const free = ~this.#words[this.#firstOpen];
+    const bit = 31 - Math.clz32(free & -free);
+    const slot = 32 * this.#firstOpen + bit;
+    if (slot >= this.#capacity) return -1;
+    this.#words[this.#firstOpen] |= 1 << bit;
+    return slot;
+  }
+
+  release(slot: number): void {
+    this.#words[slot >>> 5] &= ~(1 << (slot & 31));
+    this.#firstOpen = Math.min(this.#firstOpen, slot >>> 5);
+  }
+
+  copy(): Uint32Array {
+    return this.#words.slice();
+  }
+
+  restore(words: Uint32Array): void {
+    this.#words = words;
+    this.#firstOpen = 0;
+  }
+}

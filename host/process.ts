@@ -1,0 +1,108 @@
+/** Going on in the background, in a session of our own. */
+import { SyscallError } from "../ffi/errno.ts";
+import { close, dup2, duplicate, isOpen, O_RDWR, open, readTextFile, setCloseOnExec, write } from "../ffi/file.ts";
+
+/** Descriptors above this are not looked for; the usual limit of open files is 1024. */
+const HIGHEST_DESCRIPTOR = 4096;
+const STDIN = 0;
+const STDOUT = 1;
+const STDERR = 2;
+/** What a shell makes of an interrupted command. */
+const INTERRUPTED = 130;
+
+export interface BackgroundOptions {
+  /** Environment variable, set to 1, by which the child knows what it is. */
+  readonly marker: string;
+  /** Descriptors that the child takes over under the same numbers; no others but the standard ones survive. */
+  readonly descriptors: readonly number[];
+  /** The child's stderr stays the caller's for good; otherwise only until the child is ready. */
+  readonly keepStderr: boolean;
+}
+
+/**
+ * Runs this very command again, runtime options and all, as a child in its own session, and waits until it is ready
+ * or ended.
+ *
+ * The child says that it is ready by a line on its stdout, which is a pipe to us. Unless its stderr is kept, that is a
+ * pipe to us as well, which we pass on: so nothing of the caller's stays open in the child, and a caller that reads
+ * our output to its end is not kept waiting.
+ *
+ * @returns 0 once the child is ready, else its exit code; 130 if we were told to end meanwhile
+ */
+export async function continueInBackground(options: BackgroundOptions): Promise<number> {
+  sealDescriptors(options.descriptors);
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ownArguments(),
+    env: { [options.marker]: "1" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: options.keepStderr ? "inherit" : "piped",
+    detached: true,
+  }).spawn();
+  // Its own session does not get the terminal's ^C. The child ends in order, be it ready or not.
+  let isInterrupted = false;
+  const end = (): void => {
+    if (!isInterrupted) child.kill("SIGTERM");
+    isInterrupted = true;
+  };
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+  for (const signal of signals) Deno.addSignalListener(signal, end);
+  const errors = options.keepStderr ? null : passOn(child.stderr);
+  try {
+    const reader = child.stdout.getReader();
+    const isReady = !(await reader.read()).done;
+    if (isReady && !isInterrupted) {
+      await errors?.stop();
+      await reader.cancel();
+      child.unref();
+      return 0;
+    }
+    const { code } = await child.status;
+    await errors?.done;
+    return isInterrupted ? INTERRUPTED : code;
+  } finally {
+    for (const signal of signals) Deno.removeSignalListener(signal, end);
+  }
+}
+
+/**
+ * In the child: lets go of the caller's standard streams, then tells the waiting parent that all is ready.
+ *
+ * @throws {SyscallError} EPIPE if the parent is gone: then nobody wants what was started
+ */
+export function reportReady(keepStderr: boolean): void {
+  const parent = duplicate(STDOUT);
+  const nowhere = open("/dev/null", O_RDWR);
+  for (const descriptor of [STDIN, STDOUT]) dup2(nowhere, descriptor);
+  if (!keepStderr) dup2(nowhere, STDERR);
+  close(nowhere);
+  const result = write(parent, new TextEncoder().encode("ready\n"));
+  close(parent);
+  if (result < 0) throw new SyscallError("tell the parent", -result);
+}
+
+/** Descriptors that our caller left open are not the child's to keep: a lock would be held, a pipe never end. */
+function sealDescriptors(kept: readonly number[]): void {
+  for (let fd = STDERR + 1; fd < HIGHEST_DESCRIPTOR; fd++) {
+    if (isOpen(fd)) setCloseOnExec(fd, !kept.includes(fd));
+  }
+}
+
+/** What this process was started with, behind the program's name: the runtime's options, the script, its words. */
+function ownArguments(): string[] {
+  // Each argument ends in a NUL, the last one too.
+  return readTextFile("/proc/self/cmdline").split("\0").slice(1, -1);
+}
+
+/** Copies `stream` to our stderr until it ends or is stopped. */
+function passOn(stream: ReadableStream<Uint8Array>): { done: Promise<void>; stop: () => Promise<void> } {
+  const reader = stream.getReader();
+  const copy = async (): Promise<void> => {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      Deno.stderr.writeSync(value);
+    }
+  };
+  return { done: copy(), stop: () => reader.cancel() };
+}

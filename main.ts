@@ -1,0 +1,3 @@
+import { runCommandLine } from "./cli/program.ts";
+
+if (import.meta.main) Deno.exit(await runCommandLine(Deno.args));
