@@ -1,7 +1,7 @@
 /** Timelines of handshakes that fail: retries, giving up, and the loss of one message type alone. */
 import assert from "node:assert/strict";
 import { TYPE_COOKIE_REPLY, TYPE_DATA, TYPE_INITIATION, TYPE_RESPONSE } from "../../tunnel/messages.ts";
-import { BAD_HANDSHAKE, REASON_SLOTS, STAGING_EXPIRED } from "../../tunnel/reasons.ts";
+import { BAD_HANDSHAKE, REASON_SLOTS, STAGING_EXPIRED, STAGING_FULL } from "../../tunnel/reasons.ts";
 import type { Host } from "./host.ts";
 import { Random } from "./random.ts";
 import { acquaintances, strangers } from "./scene.ts";
@@ -209,4 +209,38 @@ Deno.test("Device that responded starts a handshake after 15 s when its first da
       [again + 20, "B", "keepalive", 32],
     ]);
   });
+});
+
+Deno.test("Device whose response is never confirmed initiates itself for what it has staged", () => {
+  underSeeds(20, (seed) => {
+    const { network, a, b, trace } = strangers(seed);
+    a.send(b, 100);
+    network.runUntil(15);
+    // A is gone for a while before it can confirm.
+    a.uplink.outage = true;
+    network.runUntil(100);
+    b.send(a, 200);
+    network.runUntil(6_000);
+    const initiated = trace.times("initiation", b)[0];
+    a.uplink.outage = false;
+    trace.expect([
+      [0, "A", "initiation", 148],
+      [10, "B", "response", 92],
+      [20, "A", "data", 144],
+      [[5_010, 5_343], "B", "initiation", 148],
+      [initiated + 10, "A", "response", 92],
+    ]);
+  });
+});
+
+Deno.test("Device keeps the newest 128 packets while there is no session", () => {
+  const { network, a, b } = strangers(11);
+  a.uplink.outage = true;
+  for (let i = 0; i < 200; i++) a.send(b, 100);
+  assert.equal(a.device.stats.staged, 128);
+  assert.equal(a.tables.peerDrops[a.slotOf(b) * REASON_SLOTS + STAGING_FULL], 72);
+  a.uplink.outage = false;
+  network.runUntil(6_000);
+  const { records } = network.packets;
+  assert.deepEqual(records.map((record) => record.deliveredAt >= 0), records.map((_, id) => id >= 72));
 });

@@ -13,13 +13,7 @@ import {
   REKEY_TIMEOUT,
   REKEY_TIMEOUT_JITTER,
 } from "../../tunnel/limits.ts";
-import {
-  DATA_OVERHEAD,
-  DATA_RECEIVER,
-  TYPE_DATA,
-  TYPE_INITIATION,
-  TYPE_RESPONSE,
-} from "../../tunnel/messages.ts";
+import { DATA_OVERHEAD, DATA_RECEIVER, TYPE_DATA, TYPE_INITIATION, TYPE_RESPONSE } from "../../tunnel/messages.ts";
 import { NONE, TIMERS_PER_PEER } from "../../tunnel/tables.ts";
 import { PERSISTENT_KEEPALIVE } from "../../tunnel/timers.ts";
 import type { Host } from "./host.ts";
@@ -128,7 +122,9 @@ export class Monitor implements Observer {
     this.checked.delivered++;
     const keypair = keypairOf(host, this.#opening);
     if (keypair === NONE) assert.fail("a packet is delivered under a keypair that is gone");
-    if (host.tables.keypairPeer[keypair] !== peer) assert.fail("a packet is delivered from the peer of another keypair");
+    if (host.tables.keypairPeer[keypair] !== peer) {
+      assert.fail("a packet is delivered from the peer of another keypair");
+    }
     this.#assertAge(host, keypair, "delivers");
   }
 
@@ -178,7 +174,9 @@ export class Monitor implements Observer {
     const retry = sinceSent <= REKEY_TIMEOUT + REKEY_TIMEOUT_JITTER + EPSILON && age >= gap;
     assert.ok(
       retry,
-      `${host.name} initiates at ${now} without a reason: initiator ${tables.isInitiator[keypair]}, key of ${age} ms, ` +
+      `${host.name} initiates at ${now} without a reason: initiator ${
+        tables.isInitiator[keypair]
+      }, key of ${age} ms, ` +
         `last initiation ${gap} ms ago, nothing heard since ${direction.unheardSince}`,
     );
   }

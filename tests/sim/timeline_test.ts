@@ -86,7 +86,7 @@ Deno.test("Device starts a handshake 15 s after data that nobody answered, and f
       [16_000, "A", "data", 144],
       [16_010, "B", "deliver", 100],
     ]);
-    network.runUntil(17_334);
+    network.runUntil(17_400);
     assert.equal(a.tables.endpointView.getUint32(source, true), 0, "the source interface is forgotten");
     trace.expect([[[17_000, 17_000 + JITTER], "A", "initiation", 148], [
       [17_010, 17_010 + JITTER],

@@ -80,6 +80,8 @@ export class Week {
     this.#every(12 * HOUR, () => this.#keepalivesForAWhile());
     this.#every(24 * HOUR, () => this.#restart());
     this.#every(25 * MINUTE, () => this.#burst());
+    // A tick before its time changes nothing.
+    this.#every(10 * MINUTE, () => this.#hosts.forEach((host) => host.tick()));
     this.#every(6 * HOUR, () => this.#checkRecovery());
     this.#checkErasureWhenQuiet();
     this.#network.runUntil(WEEK);
@@ -231,7 +233,9 @@ export class Week {
     const [a, b] = this.#hosts.map((host) => host.tables);
     const knows = (receiver: typeof a, sender: typeof a): boolean =>
       [receiver.currentKeypair[0], receiver.previousKeypair[0], receiver.nextKeypair[0]]
-        .some((keypair) => keypair >= 0 && receiver.localIndex[keypair] === sender.remoteIndex[sender.currentKeypair[0]]);
+        .some((keypair) =>
+          keypair >= 0 && receiver.localIndex[keypair] === sender.remoteIndex[sender.currentKeypair[0]]
+        );
     return knows(a, b) && knows(b, a);
   }
 
