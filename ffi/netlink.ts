@@ -85,8 +85,51 @@ export class Netlink {
     throw new SyscallError(call, EINTR, "the list kept changing while it was read");
   }
 
+  /**
+   * Sends messages that the kernel carries out all or not at all, as nfnetlink does between its two batch messages.
+   *
+   * @param messages the first opens the batch and the last closes it; they are not acknowledged
+   * @throws {SyscallError} the first refusal
+   */
+  transact(call: string, messages: readonly Uint8Array<ArrayBuffer>[]): void {
+    const first = this.#sequence + 1;
+    const acknowledged = first + messages.length - 2;
+    messages.forEach((message, i) => {
+      const view = new DataView(message.buffer, message.byteOffset, message.length);
+      const flags = view.getUint16(NLMSG_FLAGS, true);
+      // One acknowledgement tells that all went well; refusals come unasked.
+      view.setUint16(NLMSG_FLAGS, i === messages.length - 2 ? flags | NLM_F_ACK : flags, true);
+      view.setUint32(NLMSG_SEQUENCE, this.#sequence = (this.#sequence + 1) >>> 0, true);
+    });
+    const whole = join(messages);
+    checked(call, libc().send(this.fd, whole, whole.length, 0));
+    this.#awaitTransaction(call, first, acknowledged);
+  }
+
   close(): void {
     close(this.fd);
+  }
+
+  #awaitTransaction(call: string, first: number, acknowledged: number): void {
+    const deadline = performance.now() + ANSWER_TIMEOUT;
+    let refusal: SyscallError | null = null;
+    let isAcknowledged = false;
+    for (;;) {
+      const datagram = this.#receiver.receive(call);
+      if (datagram === null) {
+        if (refusal !== null) throw refusal;
+        if (isAcknowledged) return;
+        const left = deadline - performance.now();
+        if (left <= 0) throw new SyscallError(call, ETIMEDOUT, "the kernel did not answer");
+        this.#readable.wait(left);
+        continue;
+      }
+      for (const message of splitMessages(datagram)) {
+        if (message.type !== NLMSG_ERROR || message.sequence < first) continue;
+        refusal ??= refusalOf(call, message);
+        if (message.sequence === acknowledged) isAcknowledged = true;
+      }
+    }
   }
 
   #exchange(call: string, message: Uint8Array<ArrayBuffer>, flags: number): Answer {
@@ -172,14 +215,31 @@ function collect(call: string, datagram: Uint8Array, sequence: number, answer: A
 }
 
 function throwIfRefused(call: string, message: ReceivedMessage): void {
+  const refusal = refusalOf(call, message);
+  if (refusal !== null) throw refusal;
+}
+
+/** What an NLMSG_ERROR or NLMSG_DONE says, null if all is well. */
+function refusalOf(call: string, message: ReceivedMessage): SyscallError | null {
   const { body } = message;
   const error = body.length < 4 ? 0 : new DataView(body.buffer, body.byteOffset).getInt32(0, true);
-  if (error === 0) return;
+  if (error === 0) return null;
   let detail = "";
   if (message.type === NLMSG_ERROR && (message.flags & NLM_F_ACK_TLVS) !== 0) {
     detail = readText(mapAttributes(body, ERROR_ATTRIBUTES).get(NLMSGERR_ATTR_MSG));
   }
-  throw new SyscallError(call, -error, detail);
+  return new SyscallError(call, -error, detail);
+}
+
+/** Netlink messages behind each other, each begun at a multiple of 4. */
+function join(messages: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(messages.reduce((length, message) => length + ((message.length + 3) & ~3), 0));
+  let at = 0;
+  for (const message of messages) {
+    whole.set(message, at);
+    at += (message.length + 3) & ~3;
+  }
+  return whole;
 }
 
 function bindNetlink(protocol: number, groups: number): number {

@@ -43,8 +43,12 @@ export class PollSet {
     return slot;
   }
 
-  /** Replaces the descriptor of a slot; a negative one is not watched and reports nothing. */
+  /**
+   * Replaces the descriptor of a slot; a negative one is not watched and reports nothing. Of the descriptor that is there
+   * already, what the last wait found stays.
+   */
   setDescriptor(slot: number, fd: number): void {
+    if (this.#view.getInt32(slot * POLLFD_BYTES, true) === fd) return;
     this.#view.setInt32(slot * POLLFD_BYTES, fd, true);
     this.#view.setInt16(slot * POLLFD_BYTES + POLLFD_REVENTS, 0, true);
   }

@@ -27,10 +27,12 @@ export const TUN_F_USO6 = 0x40;
 const TUNSETIFF = 0x400454ca;
 const TUNGETIFF = 0x800454d2;
 const TUNSETOFFLOAD = 0x400454d0;
+const TUNSETVNETHDRSZ = 0x400454d8;
 const TUNGETDEVNETNS = 0x54e3;
 
 const IFREQ_FLAGS = 16;
 const IFREQ_BYTES = 40;
+const VNET_HEADER_BYTES = 10;
 /** 15 bytes and a NUL. */
 const NAME_BYTES = 16;
 
@@ -63,7 +65,8 @@ export function openTun(name: string, options: TunOptions = {}): { fd: number; n
 }
 
 /**
- * Takes over a descriptor that another process opened: makes it non-blocking and close-on-exec.
+ * Takes over a descriptor that another process opened: makes it non-blocking and close-on-exec, and vnet headers, where
+ * there are any, as long as `openTun` makes them.
  *
  * @returns the device's name and IFF_… flags
  * @throws {SyscallError} if it is not an attached TUN or TAP descriptor
@@ -71,9 +74,13 @@ export function openTun(name: string, options: TunOptions = {}): { fd: number; n
 export function adoptTun(fd: number): { name: string; flags: number } {
   const request = new Uint8Array(IFREQ_BYTES);
   ioctl("TUNGETIFF", fd, TUNGETIFF, request);
+  const flags = new DataView(request.buffer).getUint16(IFREQ_FLAGS, true);
   setNonBlocking(fd);
   setCloseOnExec(fd);
-  return { name: requestName(request), flags: new DataView(request.buffer).getUint16(IFREQ_FLAGS, true) };
+  if ((flags & IFF_VNET_HDR) !== 0) {
+    ioctl("TUNSETVNETHDRSZ", fd, TUNSETVNETHDRSZ, Uint8Array.of(VNET_HEADER_BYTES, 0, 0, 0));
+  }
+  return { name: requestName(request), flags };
 }
 
 /** The present name of the device, also after it was renamed or moved to another namespace. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { EAGAIN, EBADFD, EBUSY, EINVAL, EIO, ENOTTY, SyscallError } from "./errno.ts";
-import { close, duplicate, pipe, read, setCloseOnExec, setNonBlocking, write } from "./file.ts";
+import { close, duplicate, ioctl, pipe, read, setCloseOnExec, setNonBlocking, write } from "./file.ts";
 import { deleteLink, getLink, moveLink, setAddressGenerationNone, setLinkDown, setLinkMtu, setLinkUp } from "./link.ts";
 import { createNamespace, inNamespace } from "./namespace.ts";
 import { type Netlink, openNetlink } from "./netlink.ts";
@@ -101,6 +101,23 @@ rootTest("adoptTun() makes an inherited descriptor non-blocking, and refuses oth
     assert.throws(() => adoptTun(readFd), hasErrno(ENOTTY));
     close(readFd);
     close(writeFd);
+  });
+});
+
+rootTest("adoptTun() makes the vnet header ten bytes long, whatever its opener made of it", () => {
+  const TUNGETVNETHDRSZ = 0x800454d7;
+  const TUNSETVNETHDRSZ = 0x400454d8;
+  inTestNamespace(() => {
+    const { fd } = openTun("cv0", { vnetHdr: true });
+    try {
+      ioctl("TUNSETVNETHDRSZ", fd, TUNSETVNETHDRSZ, Uint8Array.of(12, 0, 0, 0));
+      adoptTun(fd);
+      const size = new Uint8Array(4);
+      ioctl("TUNGETVNETHDRSZ", fd, TUNGETVNETHDRSZ, size);
+      assert.deepEqual(size, Uint8Array.of(10, 0, 0, 0));
+    } finally {
+      close(fd);
+    }
   });
 });
 

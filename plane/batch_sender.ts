@@ -6,6 +6,7 @@
  * A path may refuse GSO: then the peer's datagrams go singly from that moment on. A source address may have gone: on any
  * other fault the kernel chooses it anew, and the message is sent once more.
  */
+import { bootMilliseconds } from "../ffi/clock.ts";
 import { EAGAIN, EINTR, EINVAL, EIO, EMSGSIZE } from "../ffi/errno.ts";
 import { errno, libc } from "../ffi/libc.ts";
 import type { Address } from "../ffi/memory.ts";
@@ -20,7 +21,6 @@ import {
 } from "../ffi/socket.ts";
 import { ENDPOINT_BYTES, ENDPOINT_FAMILY } from "../tunnel/endpoint.ts";
 import type { DatagramSink } from "../tunnel/ports.ts";
-import { SEND_FAILED } from "../tunnel/reasons.ts";
 import { type DeviceTables, NONE } from "../tunnel/tables.ts";
 import {
   type Arena,
@@ -42,9 +42,12 @@ import type { SendFaults } from "./udp_port.ts";
 const GSO_SEGMENTS = 64;
 const GSO_BYTES = 65_000;
 
-/** A full socket buffer is waited for this often and this long per flush; after that the rest is dropped. */
-const SEND_WAITS = 4;
+/**
+ * A full socket buffer is waited for this long; if that did not help, not again for a while, and what does not fit is
+ * dropped: behind a slow uplink the buffer is always full, and while we wait nothing is received.
+ */
 const SEND_WAIT = 5;
+const SEND_WAIT_PAUSE = 100;
 
 export class BatchSender implements DatagramSink {
   faults: SendFaults | null = null;
@@ -57,6 +60,8 @@ export class BatchSender implements DatagramSink {
   readonly #address: Address;
   readonly #writable = new PollSet(1);
   readonly #writableSlot: number;
+  /** When a full buffer may be waited for again. */
+  #nextWait = 0;
   /** Peers whose path refused GSO: 1. */
   readonly #refusesGso: Uint8Array;
   readonly #usesGso: boolean;
@@ -109,7 +114,7 @@ export class BatchSender implements DatagramSink {
       this.#grow(length);
     } else {
       const family = this.#tables.endpointView.getUint16(endpoint * ENDPOINT_BYTES + ENDPOINT_FAMILY, true);
-      if (this.#descriptor(family) < 0) return this.#fail(peer, 1);
+      if (this.#descriptor(family) < 0) return this.faults?.countUnsent(length, peer);
       // The datagram stays where it was written, behind those that leave now.
       if (this.#count > 0 && family !== this.#family) this.flush();
       this.#family = family;
@@ -123,7 +128,6 @@ export class BatchSender implements DatagramSink {
     if (count === 0) return;
     const descriptor = this.#descriptor(this.#family);
     let done = 0;
-    let waits = 0;
     while (done < count) {
       const sent = libc().sendmmsgAt(descriptor, this.#messageAddress(done), count - done, MSG_DONTWAIT);
       if (sent > 0) {
@@ -131,12 +135,11 @@ export class BatchSender implements DatagramSink {
         continue;
       }
       const fault = errno();
-      if (fault !== EAGAIN && fault !== EINTR) {
+      if (fault === EINTR) continue;
+      if (fault !== EAGAIN) {
         this.#recover(descriptor, done++, fault);
-      } else if (waits++ < SEND_WAITS) {
-        this.#waitWritable(descriptor);
-      } else {
-        for (; done < count; done++) this.#fail(this.#peers[done], this.#segments[done]);
+      } else if (!this.#becomesWritable(descriptor)) {
+        for (; done < count; done++) this.#fail(done);
       }
     }
     this.#count = 0;
@@ -205,7 +208,7 @@ export class BatchSender implements DatagramSink {
     }
     this.#forgetSource(slot);
     if (isMany) this.#addSegmentSize(slot);
-    if (this.#sendOne(descriptor, slot) !== 0) this.#fail(this.#peers[slot], this.#segments[slot]);
+    if (this.#sendOne(descriptor, slot) !== 0) this.#fail(slot);
   }
 
   #sendSingly(descriptor: number, slot: number): void {
@@ -214,20 +217,24 @@ export class BatchSender implements DatagramSink {
     const end = this.#offsets[slot] + this.#lengths[slot];
     this.#setControlLength(slot, this.#sourceLengths[slot]);
     for (let at = this.#offsets[slot]; at < end; at += size) {
-      setVector(view, this.#address, SEND_VECTORS + slot * IOVEC_BYTES, at, Math.min(size, end - at));
-      if (this.#sendOne(descriptor, slot) === 0) continue;
-      this.#forgetSource(slot);
-      if (this.#sendOne(descriptor, slot) !== 0) this.#fail(this.#peers[slot], 1);
+      const length = Math.min(size, end - at);
+      setVector(view, this.#address, SEND_VECTORS + slot * IOVEC_BYTES, at, length);
+      let fault = this.#sendOne(descriptor, slot);
+      if (fault !== 0 && fault !== EAGAIN) {
+        this.#forgetSource(slot);
+        fault = this.#sendOne(descriptor, slot);
+      }
+      if (fault !== 0) this.faults?.countUnsent(length, this.#peers[slot]);
     }
   }
 
-  /** @returns 0 or errno */
+  /** @returns 0 or errno, EAGAIN for a buffer that stays full */
   #sendOne(descriptor: number, slot: number): number {
-    for (let tries = 0;; tries++) {
+    for (;;) {
       if (libc().sendmmsgAt(descriptor, this.#messageAddress(slot), 1, MSG_DONTWAIT) > 0) return 0;
       const fault = errno();
-      if ((fault !== EAGAIN && fault !== EINTR) || tries === SEND_WAITS) return fault;
-      this.#waitWritable(descriptor);
+      if (fault === EINTR) continue;
+      if (fault !== EAGAIN || !this.#becomesWritable(descriptor)) return fault;
     }
   }
 
@@ -239,13 +246,22 @@ export class BatchSender implements DatagramSink {
     if (peer !== NONE) this.faults?.clearSource(peer);
   }
 
-  #fail(peer: number, datagrams: number): void {
-    for (let i = 0; i < datagrams; i++) this.faults?.countDrop(SEND_FAILED, peer);
+  /** No datagram of the message was sent. */
+  #fail(slot: number): void {
+    const size = this.#sizes[slot];
+    for (let left = this.#lengths[slot]; left > 0; left -= size) {
+      this.faults?.countUnsent(Math.min(size, left), this.#peers[slot]);
+    }
   }
 
-  #waitWritable(descriptor: number): void {
+  /** Whether a full buffer has room again, waiting a little if that was not in vain lately. */
+  #becomesWritable(descriptor: number): boolean {
+    const now = bootMilliseconds();
+    if (now < this.#nextWait) return false;
     this.#writable.setDescriptor(this.#writableSlot, descriptor);
-    this.#writable.wait(SEND_WAIT);
+    if (this.#writable.wait(SEND_WAIT) > 0) return true;
+    this.#nextWait = now + SEND_WAIT_PAUSE;
+    return false;
   }
 
   #setControlLength(slot: number, length: number): void {

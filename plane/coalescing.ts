@@ -191,7 +191,7 @@ export class Coalescer {
       view.getUint16(a + 6) === view.getUint16(b + 6);
   }
 
-  /** Contiguous, with the same acknowledgement, window, urgent pointer and options. */
+  /** Contiguous, with the same acknowledgement, reserved bits, window and options. */
   #continuesTcp(flow: number, packet: number): boolean {
     const view = this.#view;
     const a = this.#packet[flow] + this.#parsedTransport;
@@ -199,6 +199,8 @@ export class Coalescer {
     if (view.getUint32(b + 4) !== this.#nextSequence[flow] || view.getUint32(a + 8) !== view.getUint32(b + 8)) {
       return false;
     }
+    // The reserved bits stand beside the header length; one of them is a flag of accurate ECN.
+    if (view.getUint8(a + 12) !== view.getUint8(b + 12)) return false;
     if (view.getUint16(a + 14) !== view.getUint16(b + 14)) return false;
     const end = this.#parsedHeaders - this.#parsedTransport;
     for (let at = 20; at < end; at += 4) {

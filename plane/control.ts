@@ -1,5 +1,6 @@
 /** The worker's end of its connection with the main thread. */
 import { receiveMessageOnPort } from "node:worker_threads";
+import { wipe } from "../crypto/bytes.ts";
 import { SyscallError } from "../ffi/errno.ts";
 import { drainEventfd } from "../ffi/eventfd.ts";
 import type { Plane } from "./plane.ts";
@@ -50,6 +51,9 @@ export class Control {
       this.post({ type: "applied", id, state: plane.state });
     } catch (error) {
       this.post({ type: "refused", id, failure: failureOf(error) });
+    } finally {
+      // The device keeps copies.
+      for (const command of device) if ("key" in command && command.key !== null) wipe(command.key);
     }
   }
 }

@@ -63,7 +63,7 @@ export class DataPlane {
 
   /** The TUN device is gone, or the worker gave up. `stop` is still to be called. */
   onTunnelGone: (() => void) | null = null;
-  /** Secrets, as lines for Wireshark. */
+  /** Secrets, as lines for Wireshark. What it throws is logged. */
   onKeyLog: ((lines: string[]) => void) | null = null;
   onPacket: ((packet: PacketSummary) => void) | null = null;
   /** listenPort, isUp or mtu changed. */
@@ -83,6 +83,7 @@ export class DataPlane {
   #nextId = 1;
   #hasStarted = false;
   #hasEnded = false;
+  #keyLogFails = false;
   #stopping: Promise<void> | null = null;
 
   /**
@@ -213,7 +214,7 @@ export class DataPlane {
       case "peer-event":
         return this.#log.debug(`${this.#name}: ${this.#peerName(message.peer)}${message.event}`);
       case "key-log":
-        return this.onKeyLog?.(message.lines);
+        return this.#logKeys(message.lines);
       case "packet":
         return this.onPacket?.(message.summary);
       case "tunnel-gone":
@@ -228,6 +229,17 @@ export class DataPlane {
     if (old.listenPort === state.listenPort && old.isUp === state.isUp && old.mtu === state.mtu) return;
     this.#state = state;
     this.onChange?.();
+  }
+
+  /** A full disk, say, must not end the tunnel; said once, until it works again. */
+  #logKeys(lines: string[]): void {
+    try {
+      this.onKeyLog?.(lines);
+      this.#keyLogFails = false;
+    } catch (error) {
+      if (!this.#keyLogFails) this.#log.error(`${this.#name}: cannot log the secrets of a handshake: ${error}`);
+      this.#keyLogFails = true;
+    }
   }
 
   #settle(id: number, error: Error | null): void {

@@ -147,10 +147,12 @@ for (const carrier of CARRIERS) {
     await withPair(async (one, two) => {
       await connect(one, two, 4, { carrier });
       await one.ping("10.8.0.2");
+      const sent = one.plane.tables.txBytes[0];
       await one.run("ip", "link", "set", "veth0", "down");
       await assert.rejects(one.ping("10.8.0.2", 20, "-W", "0.1"));
       await until("failures are counted", () => one.plane.tables.peerDrops[SEND_FAILED] >= 20);
       assert.equal(one.plane.tables.peerDrops[SEND_FAILED], one.plane.tables.deviceDrops[SEND_FAILED]);
+      assert.equal(one.plane.tables.txBytes[0], sent, "What was not sent is counted as sent");
       await one.run("ip", "link", "set", "veth0", "up");
       await one.ping("10.8.0.2");
       assert.deepEqual(one.errors, []);
@@ -240,6 +242,19 @@ rootTest("DataPlane with a key log tells the secrets of each handshake in Wiresh
       "PRESHARED_KEY",
     ]);
     for (const line of one.keyLines) assert.match(line, / = [A-Za-z0-9+/]{43}=$/);
+  });
+});
+
+rootTest("DataPlane goes on when secrets cannot be logged, and says so once", async () => {
+  await withPair(async (one, two) => {
+    await connect(one, two, 4, { keyLog: true });
+    one.plane.onKeyLog = (): void => {
+      throw new Error("No space left on device");
+    };
+    await one.ping("10.8.0.2");
+    await one.plane.apply([], [{ op: "private-key", key: one.privateKey }]);
+    await one.ping("10.8.0.2");
+    assert.deepEqual(one.errors, ["tun0: cannot log the secrets of a handshake: Error: No space left on device"]);
   });
 });
 

@@ -15,7 +15,6 @@ import {
   ENDPOINT_SCOPE,
   ENDPOINT_SOURCE_IFINDEX,
 } from "../tunnel/endpoint.ts";
-import { SEND_FAILED } from "../tunnel/reasons.ts";
 import type { DeviceTables } from "../tunnel/tables.ts";
 import { type Arena, RECEIVE, RECEIVE_SLOT_BYTES, RECEIVE_SLOTS, SEND } from "./arena.ts";
 import { clearDontFragment, markPort } from "./datagram_options.ts";
@@ -122,7 +121,7 @@ export class DatagramPort implements UdpPort {
   commit(length: number, endpoint: number, peer: number): void {
     const to = this.#destination(endpoint);
     if (to === null || this.#conn === null || this.#queue.length === MAX_QUEUED) {
-      this.faults?.countDrop(SEND_FAILED, peer);
+      this.faults?.countUnsent(length, peer);
       return;
     }
     this.#queue.push({ datagram: this.#arena.bytes.slice(SEND, SEND + length), to, peer });
@@ -140,7 +139,7 @@ export class DatagramPort implements UdpPort {
         await this.#conn.send(next.datagram, next.to);
       } catch {
         // EPERM, ENETUNREACH, EMSGSIZE, EINVAL, or closed meanwhile: lost, as any datagram may be, and counted.
-        this.faults?.countDrop(SEND_FAILED, next.peer);
+        this.faults?.countUnsent(next.datagram.length, next.peer);
       }
     }
     this.#isSending = false;

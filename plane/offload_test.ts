@@ -246,6 +246,7 @@ Deno.test("Coalescer does not merge across a gap, a flag, a bad checksum, other 
     checksum: [first, next((packet) => packet[500] ^= 1)],
     "checksum of the first": [((): Uint8Array => (first.slice().fill(9, 500, 501)))(), next(nothing)],
     options: [first, next((packet) => (packet[45] ^= 1, finish(packet, shape)))],
+    "accurate ECN": [first, next((packet) => (packet[32] ^= 1, finish(packet, shape)))],
     tos: [first, next((packet) => (packet[1] ^= 1, finish(packet, shape)))],
     ended: [makePacket(shape, 0, 0x18), next(nothing)],
     shorter: [makePacket({ ...shape, payload: 900 }, 0, 0x10), makePacket(shape, 900, 0x10)],

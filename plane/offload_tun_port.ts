@@ -12,8 +12,7 @@ import { type Arena, SEGMENT_TEMPLATE, TUN_PACKET, TUN_PACKET_BYTES, TUN_VECTORS
 import type { InternetSum } from "./checksum.ts";
 import { Coalescer, FLOW_SLOTS, MERGED_PACKETS, type PieceWriter } from "./coalescing.ts";
 import { Segmenter } from "./segmentation.ts";
-import { isLinkFault, TUN_READS_PER_PASS, type TunPort } from "./tun_port.ts";
-import type { SendFaults } from "./udp_port.ts";
+import { isLinkFault, type PacketFaults, TUN_READS_PER_PASS, type TunPort } from "./tun_port.ts";
 import { VNET_BYTES } from "./vnet_header.ts";
 
 export class OffloadTunPort implements TunPort, PieceWriter {
@@ -30,7 +29,7 @@ export class OffloadTunPort implements TunPort, PieceWriter {
   #readFault = 0;
   #writeFault = 0;
 
-  faults: SendFaults | null = null;
+  faults: PacketFaults | null = null;
 
   /**
    * @param descriptor non-blocking; stays the caller's

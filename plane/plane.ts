@@ -2,7 +2,7 @@
  * What the loops of both carriers share: the device between its ports, the link that switches it on and off, and the
  * commands from the main thread.
  */
-import { SyscallError } from "../ffi/errno.ts";
+import { EADDRINUSE, SyscallError } from "../ffi/errno.ts";
 import type { DeviceCommand, PlaneCommand } from "../tunnel/commands.ts";
 import type { Device } from "../tunnel/device.ts";
 import type { LinkWatch } from "./link_watch.ts";
@@ -14,6 +14,12 @@ import type { PlaneState } from "./worker_messages.ts";
 
 /** Handshake messages of one pass: about a millisecond's work, so that a flood of them cannot starve the tunnels. */
 const HANDSHAKES_PER_PASS = 4;
+
+/**
+ * Sockets that could not be opened are tried once more after this long before anybody hears of it: Deno has closed a
+ * socket only some time after it was told to, and a link that goes down and up finds its own port in use.
+ */
+const OPEN_RETRY = 100;
 
 /** The two calls that every packet takes; the device itself, or an observer in front of it. */
 export type PacketPath = Pick<Device, "send" | "receive">;
@@ -44,6 +50,9 @@ export class Plane {
   readonly readiness: Readiness;
   readonly #reports: PlaneReports;
   readonly #reported = new Set<string>();
+  /** How often the sockets could not be opened, one time after the other, and what was said about it. */
+  #openFaults = 0;
+  #openFault: string | null = null;
 
   /** As asked for; what the sockets are bound to, once they are. */
   #listenPort = 0;
@@ -93,6 +102,7 @@ export class Plane {
       else if (mark !== this.#mark) this.network.setMark(mark);
     } else if (this.link.isUp && commands.length > 0) {
       this.#openSockets(port, mark);
+      this.#opened();
       this.device.up(now);
     } else if (mark !== 0 && mark !== this.#mark) {
       this.#tryMark(mark);
@@ -147,10 +157,30 @@ export class Plane {
       this.network.open(this.#listenPort, this.#mark);
     } catch (error) {
       // The port may be free again later: the next sample tries anew.
-      return this.reportOnce(error);
+      return this.#openFailed(error, now);
     }
     this.#listenPort = this.network.port;
+    this.#opened();
     this.device.up(now);
+  }
+
+  #openFailed(error: unknown, now: number): void {
+    if (!(error instanceof SyscallError)) return this.reportOnce(error);
+    if (++this.#openFaults === 1) {
+      this.#nextSample = now + OPEN_RETRY;
+      return;
+    }
+    const isInUse = error.errno === EADDRINUSE;
+    const remedy = isInUse ? "end that program, or choose another port: wg set INTERFACE listen-port PORT; " : "";
+    const text = `${error.message}; ${remedy}trying again every second`;
+    if (text !== this.#openFault) this.#reports.error(text);
+    this.#openFault = text;
+  }
+
+  #opened(): void {
+    if (this.#openFault !== null) this.#reports.info(`Listening on port ${this.network.port} now`);
+    this.#openFault = null;
+    this.#openFaults = 0;
   }
 
   #linkDown(): void {
@@ -233,8 +263,9 @@ export class Plane {
   }
 
   #publish(): void {
-    const listenPort = this.network.port === 0 ? this.#listenPort : this.network.port;
     const { isUp, mtu } = this.link;
+    // While the link is up, a port that is asked for and not bound is none: asking for it again must try again.
+    const listenPort = this.network.port !== 0 ? this.network.port : isUp ? 0 : this.#listenPort;
     const old = this.#state;
     if (old.listenPort === listenPort && old.isUp === isUp && old.mtu === mtu) return;
     this.#state = { listenPort, isUp, mtu };

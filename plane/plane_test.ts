@@ -11,6 +11,7 @@ class Fixture {
   readonly calls: string[] = [];
   readonly states: PlaneState[] = [];
   readonly errors: string[] = [];
+  readonly infos: string[] = [];
   readonly link = {
     isUp: false,
     isGone: false,
@@ -94,7 +95,7 @@ class Fixture {
     },
     reports: {
       error: (text: string): void => void this.errors.push(text),
-      info: (): void => {},
+      info: (text: string): void => void this.infos.push(text),
       state: (state: PlaneState): void => void this.states.push(state),
     },
   } as unknown as PlaneParts);
@@ -194,6 +195,35 @@ Deno.test("Plane tries again when the sockets could not be opened as the link ca
   assert.deepEqual(fixture.take(), []);
   fixture.setLink(true);
   assert.deepEqual(fixture.take(), ["open 0 0", "up"]);
+});
+
+Deno.test("Plane tells no port while the link is up and its own is in use, names the remedy, and says when it is over", () => {
+  const fixture = new Fixture();
+  fixture.plane.apply([{ op: "listen-port", port: 7 }], [], 0);
+  const states: number[] = [];
+  for (const isFree of [false, false, true, false, false]) {
+    if (!isFree) fixture.network.failure = new SyscallError("bind port 7", EADDRINUSE);
+    fixture.setLink(true);
+    states.push(fixture.plane.state.listenPort);
+    if (isFree) fixture.setLink(false);
+  }
+  assert.deepEqual(states, [0, 0, 7, 0, 0]);
+  assert.equal(fixture.errors.length, 2);
+  assert.match(fixture.errors[0], /bind port 7: .*EADDRINUSE.*; end that program.* listen-port/);
+  assert.deepEqual(fixture.infos, ["Listening on port 7 now"]);
+  fixture.setLink(false);
+  assert.equal(fixture.plane.state.listenPort, 7);
+});
+
+Deno.test("Plane tries again soon, and in silence, when the sockets could not be opened once", () => {
+  const fixture = new Fixture();
+  fixture.network.failure = new SyscallError("bind port 7", EADDRINUSE);
+  fixture.setLink(true);
+  assert.deepEqual([99, 100].map((now) => fixture.plane.isSampleDue(now)), [false, true]);
+  fixture.setLink(true);
+  assert.equal(fixture.plane.isSampleDue(100), false);
+  assert.equal(fixture.device.isUp, true);
+  assert.deepEqual([fixture.errors, fixture.infos], [[], []]);
 });
 
 Deno.test("Plane opens a port that a command brings where none could be opened", () => {

@@ -83,6 +83,22 @@ Deno.test("Readiness tells the descriptors apart", async () => {
   });
 });
 
+Deno.test("Readiness still tells what a wait has found after the same descriptors were named again", async () => {
+  await withReadiness((readiness, { tun, control, udp }) => {
+    readiness.watchLink(-1, true);
+    readiness.watchNetwork(control, udp);
+    signalEventfd(tun);
+    signalEventfd(control);
+    readiness.wait(0, 1);
+    // As a look at the link does in the middle of every pass that has news of one.
+    readiness.watchLink(-1, true);
+    readiness.watchNetwork(control, udp);
+    assert.ok(readiness.hasTunnel && readiness.hasNetwork4 && !readiness.hasNetwork6);
+    readiness.watchNetwork(udp, control);
+    assert.ok(!readiness.hasNetwork4 && !readiness.hasNetwork6);
+  });
+});
+
 Deno.test("Readiness waits for the link to come up only while it is down", async () => {
   await withReadiness((readiness) => {
     readiness.watchLink(-1, false);

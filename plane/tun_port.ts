@@ -11,14 +11,19 @@ import { IOVEC_BASE, IOVEC_BYTES, IOVEC_LENGTH } from "../ffi/socket.ts";
 import type { PacketSink } from "../tunnel/ports.ts";
 import { TUNNEL_WRITE_FAILED } from "../tunnel/reasons.ts";
 import { type Arena, TUN_PACKET, TUN_PACKET_BYTES, TUN_VECTORS } from "./arena.ts";
-import type { SendFaults } from "./udp_port.ts";
 
 /** Reads of one pass of the loop; the network gets its turn in between. */
 export const TUN_READS_PER_PASS = 32;
 
+/** Whom a port tells about packets it could not read or write; the device. */
+export interface PacketFaults {
+  /** @param peer slot, or -1 for none */
+  countDrop(reason: number, peer: number): void;
+}
+
 export interface TunPort extends PacketSink {
   /** Set once, before anything is delivered. */
-  faults: SendFaults | null;
+  faults: PacketFaults | null;
 
   /** Where in the arena the packet of the last `next` lies; the 15 bytes behind it may be overwritten. */
   readonly offset: number;
@@ -55,7 +60,7 @@ export class PlainTunPort implements TunPort {
   #readFault = 0;
   #writeFault = 0;
 
-  faults: SendFaults | null = null;
+  faults: PacketFaults | null = null;
 
   /** @param descriptor non-blocking; stays the caller's */
   constructor(arena: Arena, descriptor: number) {

@@ -71,7 +71,7 @@ Deno.test("PlainTunPort.deliver() writes the packet from wherever it lies", () =
 Deno.test("PlainTunPort.deliver() counts a packet that cannot be written on its peer", () => {
   const drops: [number, number][] = [];
   const port = new PlainTunPort(new Arena(), -1);
-  port.faults = { clearSource: () => {}, countDrop: (reason, peer) => void drops.push([reason, peer]) };
+  port.faults = { countDrop: (reason, peer) => void drops.push([reason, peer]) };
   port.deliver(RECEIVE, 20, 3);
   assert.deepEqual(drops, [[TUNNEL_WRITE_FAILED, 3]]);
 });

@@ -10,8 +10,8 @@ import type { DatagramSink } from "../tunnel/ports.ts";
 export interface SendFaults {
   /** Forgets the source address a peer is reached from: a send failed, perhaps because that address is gone. */
   clearSource(peer: number): void;
-  /** @param peer slot, or -1 for a stranger */
-  countDrop(reason: number, peer: number): void;
+  /** Counts a datagram that was committed and could not be sent. @param peer slot, or -1 for a stranger */
+  countUnsent(length: number, peer: number): void;
 }
 
 export interface UdpPort extends DatagramSink {

@@ -2,15 +2,17 @@ import assert from "node:assert/strict";
 import { EADDRINUSE, SyscallError } from "../ffi/errno.ts";
 import { POLLIN, PollSet } from "../ffi/poll.ts";
 import { libc } from "../ffi/libc.ts";
+import { inNamespace } from "../ffi/namespace.ts";
+import { setOption, SO_SNDBUF, SOL_SOCKET } from "../ffi/socket.ts";
+import { rootTest } from "../ffi/testing.ts";
 import { parseEndpoint } from "../tunnel/address_text.ts";
 import { ENDPOINT_BYTES } from "../tunnel/endpoint.ts";
 import { formatEndpoint } from "../tunnel/address_text.ts";
-import { SEND_FAILED } from "../tunnel/reasons.ts";
 import { DeviceTables } from "../tunnel/tables.ts";
 import { Arena, SEND, SEND_BYTES, SEND_SLOTS } from "./arena.ts";
 import { BatchPort } from "./batch_port.ts";
 import { DatagramPort } from "./datagram_port.ts";
-import { until } from "./testing.ts";
+import { End, until } from "./testing.ts";
 import type { SendFaults, UdpPort } from "./udp_port.ts";
 
 const CAPACITY = { peers: 4, keypairs: 8 };
@@ -30,6 +32,7 @@ interface Received {
 
 class Faults implements SendFaults {
   readonly cleared: number[] = [];
+  /** Length and peer of what was not sent. */
   readonly dropped: [number, number][] = [];
   readonly #tables: DeviceTables;
 
@@ -42,8 +45,8 @@ class Faults implements SendFaults {
     this.#tables.endpoints.fill(0, peer * ENDPOINT_BYTES + 24, peer * ENDPOINT_BYTES + 44);
   }
 
-  countDrop(reason: number, peer: number): void {
-    this.dropped.push([reason, peer]);
+  countUnsent(length: number, peer: number): void {
+    this.dropped.push([length, peer]);
   }
 }
 
@@ -175,12 +178,12 @@ for (const carrier of ["batch", "datagram"] as const) {
       // Port 0 is EINVAL; slot 3 has no endpoint at all.
       one.setEndpoint(1, "127.0.0.1:0");
       one.setEndpoint(2, "[::1]:0");
-      for (const peer of [1, 0, 2, 3, 0]) one.send(peer, Uint8Array.of(65 + peer));
+      for (const peer of [1, 0, 2, 3, 0]) one.send(peer, new Uint8Array(1 + peer).fill(65 + peer));
       one.port.flush();
       await two.receive(2);
       await until("three drops are counted", () => one.faults.dropped.length === 3);
       const dropped = [...one.faults.dropped].sort(([, a], [, b]) => a - b);
-      assert.deepEqual(dropped, [[SEND_FAILED, 1], [SEND_FAILED, 2], [SEND_FAILED, 3]]);
+      assert.deepEqual(dropped, [[2, 1], [3, 2], [4, 3]]);
       assert.deepEqual(two.received.map(({ first }) => first), [65, 65]);
     });
   });
@@ -193,7 +196,7 @@ for (const carrier of ["batch", "datagram"] as const) {
       one.send(0, Uint8Array.of(1));
       one.port.flush();
       await until("the drop is counted", () => one.faults.dropped.length === 1);
-      assert.deepEqual(one.faults.dropped, [[SEND_FAILED, 0]]);
+      assert.deepEqual(one.faults.dropped, [[1, 0]]);
     });
   });
 
@@ -241,6 +244,32 @@ Deno.test("batch port tells at which address of ours a datagram arrived, and ans
     await one.receive(1);
     assert.equal(one.received[0].from, `127.0.0.9:${two.port.port}`);
   });
+});
+
+rootTest("batch port waits for a full socket now and then only, and counts what does not fit", async () => {
+  const end = new End(1);
+  const fixture = new Fixture("batch", false);
+  try {
+    await end.run("ip", "link", "add", "veth0", "type", "veth", "peer", "name", "veth1");
+    await end.run("ip", "address", "add", "10.9.0.1/24", "dev", "veth0");
+    for (const link of ["veth0", "veth1"]) await end.run("ip", "link", "set", link, "up");
+    inNamespace(end.namespace, () => fixture.port.open(0, 0));
+    setOption("SO_SNDBUF", (fixture.port as BatchPort).descriptor4, SOL_SOCKET, SO_SNDBUF, 1);
+    // Nobody there: what is sent waits for an answer to ARP, and takes up the socket's buffer.
+    fixture.setEndpoint(0, "10.9.0.9:9");
+    const before = performance.now();
+    for (let flush = 0; flush < 50; flush++) {
+      for (let i = 0; i < 4; i++) fixture.send(0, new Uint8Array(1_000));
+      fixture.port.flush();
+    }
+    const spent = performance.now() - before;
+    assert.ok(spent < 100, `${spent} ms`);
+    assert.ok(fixture.faults.dropped.length > 150 && fixture.faults.dropped.length < 200);
+    assert.deepEqual(fixture.faults.cleared, [], "a full socket speaks of no address");
+  } finally {
+    await fixture.dispose();
+    await end.dispose();
+  }
 });
 
 Deno.test("batch port forgets a source address that is gone and sends all the same", async () => {

@@ -24,9 +24,9 @@ import { PeerEndpoints } from "./peer_endpoints.ts";
 import type { DatagramSink, PacketSink } from "./ports.ts";
 import { RandomPool } from "./random_pool.ts";
 import { RateLimiter } from "./rate_limiter.ts";
-import { DEVICE_DOWN, MALFORMED, REASON_SLOTS, STAGING_EXPIRED } from "./reasons.ts";
+import { DEVICE_DOWN, MALFORMED, REASON_SLOTS, SEND_FAILED, STAGING_EXPIRED } from "./reasons.ts";
 import { ReplayWindows } from "./replay.ts";
-import type { DeviceTables } from "./tables.ts";
+import { type DeviceTables, NONE } from "./tables.ts";
 import { Timers } from "./timers.ts";
 import { Transport } from "./transport.ts";
 
@@ -155,7 +155,7 @@ export class Device {
     return this.#handshakes.enqueue(offset, length, endpoint);
   }
 
-  /** Deals with at most `limit` queued handshake messages; returns how many are left. */
+  /** Does the work of about `limit` handshakes on what is queued; returns how many messages are left. */
   processHandshakes(limit: number, now: number): number {
     return this.#handshakes.process(limit, now);
   }
@@ -173,6 +173,15 @@ export class Device {
   /** Counts a drop that the driver saw, such as a failed send. */
   countDrop(reason: number, peer: number): void {
     drop(this.#context.tables, reason, peer);
+  }
+
+  /** Counts a datagram that the driver could not send, and takes it out of what its peer was sent. */
+  countUnsent(length: number, peer: number): void {
+    drop(this.#context.tables, SEND_FAILED, peer);
+    if (peer === NONE) return;
+    const { txBytes } = this.#context.tables;
+    // The slot may have gone to another peer since.
+    txBytes[peer] = Math.max(0, txBytes[peer] - length);
   }
 
   /** Lets the kernel choose the source address of the next datagram to the peer. */
@@ -284,17 +293,20 @@ export class Device {
   }
 
   #peerConfigured(slot: number, now: number): void {
-    const peer = this.#peer(slot);
-    if (this.#context.isUp) {
-      if (peer.firstKeepaliveDue) this.#transport.sendKeepalive(slot, now);
-      this.#transport.flushStaged(slot, now);
-    }
-    peer.firstKeepaliveDue = false;
+    if (!this.#context.isUp) return;
+    if (this.#peer(slot).firstKeepaliveDue) this.#sendFirstKeepalive(slot, now);
+    this.#transport.flushStaged(slot, now);
   }
 
   #startPeer(slot: number, now: number): void {
     this.#transport.flushStaged(slot, now);
-    if (this.#context.timers.persistentKeepalive(slot) > 0) this.#transport.sendKeepalive(slot, now);
+    if (this.#context.timers.persistentKeepalive(slot) > 0) this.#sendFirstKeepalive(slot, now);
+  }
+
+  /** Without an endpoint it stays due until the configuration brings one. */
+  #sendFirstKeepalive(slot: number, now: number): void {
+    this.#peer(slot).firstKeepaliveDue = !this.#endpoints.isKnown(slot);
+    this.#transport.sendKeepalive(slot, now);
   }
 
   /** Erases a peer's sessions and its waiting initiation; the next packet begins anew at once. */

@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { ENGINE_BYTES } from "../crypto/aead.ts";
 import { realSuite } from "../crypto/real_suite.ts";
+import type { DeviceCommand } from "./commands.ts";
 import { Device, DEVICE_SCRATCH_BYTES } from "./device.ts";
 import { ENDPOINT_BYTES, endpointRecord } from "./endpoint.ts";
-import { DATA_OVERHEAD, TYPE_DATA, TYPE_INITIATION, TYPE_RESPONSE } from "./messages.ts";
-import { BAD_TAG, DEVICE_DOWN, NO_PEER_FOR_DESTINATION, NOT_ALLOWED_SOURCE, REPLAYED } from "./reasons.ts";
+import { DATA_OVERHEAD, INIT_MAC1, TYPE_DATA, TYPE_INITIATION, TYPE_RESPONSE } from "./messages.ts";
+import { BAD_TAG, DEVICE_DOWN, NO_PEER_FOR_DESTINATION, NOT_ALLOWED_SOURCE, REPLAYED, SEND_FAILED } from "./reasons.ts";
 import { DeviceTables } from "./tables.ts";
 
 const INPUT = 4096;
@@ -164,6 +165,44 @@ Deno.test("Device.apply() sends the first persistent keepalive at the end of the
   assert.deepEqual(exchange(a, b), [TYPE_INITIATION, TYPE_RESPONSE, TYPE_DATA]);
 });
 
+Deno.test("Device keeps the first persistent keepalive until it knows where to send it", () => {
+  const a = new Host();
+  const b = new Host();
+  b.addPeer(a.publicKey, 1);
+  const configure = (...commands: DeviceCommand[]): void => {
+    for (const command of commands) a.device.apply(command, a.now);
+    a.device.apply({ op: "peer-configured", peer: 0 }, a.now);
+  };
+  configure({ op: "add-peer", peer: 0, publicKey: b.publicKey }, { op: "keepalive", peer: 0, seconds: 25 });
+  a.device.down();
+  a.device.up(a.now);
+  assert.equal(a.datagrams.length, 0);
+  const record = endpointRecord(Uint8Array.of(127, 0, 0, 2), 2);
+  configure({ op: "endpoint", peer: 0, record });
+  assert.deepEqual(exchange(a, b), [TYPE_INITIATION, TYPE_RESPONSE, TYPE_DATA]);
+  configure({ op: "endpoint", peer: 0, record });
+  assert.equal(a.datagrams.length, 0);
+});
+
+Deno.test("Device.processHandshakes() counts what it refuses at a glance as little work", () => {
+  const [a, b] = pair();
+  a.send(ipv4(1, 2));
+  const [initiation] = a.datagrams.splice(0);
+  const rubbish = initiation.slice();
+  rubbish[INIT_MAC1] ^= 1;
+  const enqueue = (message: Uint8Array, times: number): void => {
+    b.bytes.set(message, INPUT);
+    for (let i = 0; i < times; i++) b.device.receive(INPUT, message.length, b.tables.capacity.peers, b.now);
+  };
+  enqueue(rubbish, 100);
+  enqueue(initiation, 3);
+  assert.equal(b.device.processHandshakes(1, b.now), 39);
+  assert.equal(b.device.processHandshakes(1, b.now), 2);
+  assert.equal(b.device.processHandshakes(1, b.now), 1);
+  assert.equal(b.device.processHandshakes(1, b.now), 0);
+  assert.deepEqual(b.datagrams.map(([type]) => type), [TYPE_RESPONSE]);
+});
+
 Deno.test("Device follows a peer's authenticated datagrams to a new endpoint", () => {
   const [a, b] = pair();
   a.send(ipv4(1, 2));
@@ -173,4 +212,17 @@ Deno.test("Device follows a peer's authenticated datagrams to a new endpoint", (
   const record = new Uint8Array(ENDPOINT_BYTES);
   b.tables.readEndpoint(0, record);
   assert.deepEqual(record, endpointRecord(Uint8Array.of(127, 0, 0, 9), 4242));
+});
+
+Deno.test("Device.countUnsent() takes a datagram out of what its peer was sent, never below nothing", () => {
+  const [a] = pair();
+  a.send(ipv4(1, 2));
+  const length = a.datagrams[0].length;
+  assert.equal(a.tables.txBytes[0], length);
+  a.device.countUnsent(length, 0);
+  a.device.countUnsent(length, 0);
+  a.device.countUnsent(length, -1);
+  assert.equal(a.tables.txBytes[0], 0);
+  assert.equal(a.tables.peerDrops[SEND_FAILED], 2);
+  assert.equal(a.tables.deviceDrops[SEND_FAILED], 3);
 });

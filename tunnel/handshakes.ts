@@ -62,6 +62,13 @@ import type { Transport } from "./transport.ts";
 
 const PROLOGUE = new TextEncoder().encode(IDENTIFIER);
 const EMPTY = new Uint8Array(0);
+/**
+ * Work of a message by its outcome, in parts of a handshake's (two or four X25519): checking mac1 takes 2 µs and making a
+ * cookie reply 20 µs, where a handshake takes 400 to 800 µs.
+ */
+const HANDSHAKE_WORK = 64;
+const COOKIE_REPLY_WORK = 4;
+const REFUSAL_WORK = 1;
 /** Timestamps this many milliseconds apart differ after whitening to 2^24 ns. */
 const TIMESTAMP_STEP = 17;
 
@@ -114,15 +121,18 @@ export class Handshakes {
     return this.#queue.push(bytes, offset, length, record, 0) ? 0 : drop(tables, HANDSHAKE_QUEUE_FULL);
   }
 
-  /** Deals with at most `limit` messages; returns how many are left. */
+  /**
+   * Does the work of about `limit` handshakes; returns how many messages are left. What is refused at a glance counts for
+   * little, so that rubbish is cleared away faster than it comes and does not fill the queue for everybody else.
+   */
   process(limit: number, now: number): number {
-    for (let i = 0; i < limit && this.#queue.length > 0; i++) {
+    for (let work = limit * HANDSHAKE_WORK; work > 0 && this.#queue.length > 0;) {
       if (this.#queue.length >= UNDER_LOAD_QUEUE) this.#underLoadAt = now;
       const message = this.#queue.message();
       const endpoint = this.#queue.endpoint();
       this.#queue.pop();
       this.#endpoints.record(this.#scratchEndpoint).set(endpoint);
-      this.#receive(message, endpoint, now);
+      work -= workOf(this.#receive(message, endpoint, now));
     }
     return this.#queue.length;
   }
@@ -395,6 +405,22 @@ export class Handshakes {
 export function isHandshakeMessage(type: number, length: number): boolean {
   return (type === TYPE_INITIATION && length === INIT_BYTES) || (type === TYPE_RESPONSE && length === RESP_BYTES) ||
     (type === TYPE_COOKIE_REPLY && length === COOKIE_REPLY_BYTES);
+}
+
+/** @param result 0 or `-reason` */
+function workOf(result: number): number {
+  switch (-result) {
+    case BAD_MAC1:
+    case RATE_LIMITED:
+    case NO_PRIVATE_KEY:
+    case UNKNOWN_INDEX:
+      return REFUSAL_WORK;
+    case UNDER_LOAD:
+    case BAD_COOKIE_REPLY:
+      return COOKIE_REPLY_WORK;
+    default:
+      return HANDSHAKE_WORK;
+  }
 }
 
 function viewOf(message: Uint8Array): DataView {

@@ -19,7 +19,7 @@ export class Peer {
   readonly cookies: CookieGenerator;
   readonly staged: Staging = new Staging();
 
-  /** Persistent keepalive was just switched on: the first one is due at the end of the configuration block. */
+  /** Persistent keepalive was switched on: the first one is due at the end of the block that brings the endpoint. */
   firstKeepaliveDue = false;
 
   /** Our initiation that waits for a response, and the index it was sent under. */

@@ -198,8 +198,9 @@ export class Transport {
     view.setUint32(out + DATA_COUNTER + 4, counterHigh, true);
     this.#loadSealKey(keypair);
     aead.seal(this.#sealKey, counterLow, counterHigh, out + DATA_HEADER_BYTES, src, padded);
-    network.commit(padded + DATA_OVERHEAD, peer, peer);
+    // First the count: the network takes it back at once when it cannot send.
     tables.txBytes[peer] += padded + DATA_OVERHEAD;
+    network.commit(padded + DATA_OVERHEAD, peer, peer);
   }
 
   #sent(peer: number, keypair: number, hasContent: boolean, now: number): void {
