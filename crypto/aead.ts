@@ -31,4 +31,17 @@ export interface Aead {
    * @returns false if the tag does not verify; then `dst … dst + length` is zeroed
    */
   open(key: number, counterLow: number, counterHigh: number, dst: number, src: number, length: number): boolean;
+
+  /**
+   * Seals like `seal`, but may leave the end of the work, at the latest the tag, to the next call of `sealPush`, `open`
+   * or `sealFlush`, so that it overlaps with the next packet. Until then the packet's ciphertext and the 16 bytes behind
+   * it stay where they are and are not sent; its key and its plaintext are no longer needed.
+   */
+  sealPush?(key: number, counterLow: number, counterHigh: number, dst: number, src: number, length: number): void;
+
+  /**
+   * Completes the packet that was pushed last and erases what the engine knows of its keys. Call it before packets that
+   * were pushed leave, and before their key is erased. Harmless if there is none.
+   */
+  sealFlush?(): void;
 }

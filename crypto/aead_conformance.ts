@@ -55,6 +55,7 @@ export function testAeadConformance(name: string, create: (memory: WebAssembly.M
   test("rejects a packet under another length", checkOtherLengths);
   test("zeroes the output of a failed open and works on", checkFailedOpen);
   test("keeps nothing from one packet to the next", checkIndependence);
+  if (bench.aead.sealPush) test("completes pushed packets whatever comes in between", checkPushed);
 }
 
 function checkLengths(bench: Bench): void {
@@ -200,6 +201,42 @@ function checkIndependence(bench: Bench): void {
   for (let i = 0; i < 1_000; i++) {
     const packet = random.packet(random.next() % (i % 50 === 0 ? 4000 : 300));
     bench.check(packet, KEY + random.next() % 64, SOURCE + random.next() % 64, TARGET + random.next() % 64);
+  }
+}
+
+/** Packets of all sizes, pushed one behind the other, with opened packets and flushes now and then. */
+function checkPushed({ aead, bytes }: Bench): void {
+  const random = new Random(10);
+  aead.sealFlush!();
+  for (let burst = 0; burst < 60; burst++) {
+    const packets = Array.from({ length: 1 + random.next() % 12 }, (_, i) => ({
+      ...random.packet(i % 3 === 0 ? EDGE_LENGTHS[random.next() % EDGE_LENGTHS.length] : random.next() % 1500),
+      at: SOURCE + i * 2048 + random.next() % 32,
+      from: i % 2 === 0 ? null : TARGET,
+      isOpened: random.next() % 4 === 0,
+    }));
+    for (const { key, low, high, plaintext, at, from, isOpened } of packets) {
+      bytes.fill(0xb7, at - 16, at + plaintext.length + 32);
+      bytes.set(key, KEY);
+      bytes.set(plaintext, from ?? at);
+      aead.sealPush!(KEY, low, high, at, from ?? at, plaintext.length);
+      // Neither is needed any more.
+      bytes.fill(0x11, KEY, KEY + 32);
+      if (from !== null) bytes.fill(0x22, from, from + plaintext.length);
+      if (!isOpened) continue;
+      bytes.set(key, KEY);
+      bytes.set(referenceSeal(key, nonce({ low, high }), plaintext, NO_AD), TARGET);
+      assert(aead.open(KEY, low, high, TARGET, TARGET, plaintext.length));
+      assert.deepEqual(bytes.slice(TARGET, TARGET + plaintext.length), plaintext);
+    }
+    aead.sealFlush!();
+    for (const [i, { key, low, high, plaintext, at }] of packets.entries()) {
+      const expected = referenceSeal(key, nonce({ low, high }), plaintext, NO_AD);
+      const where = `burst ${burst}, packet ${i} of ${plaintext.length} bytes`;
+      assert.deepEqual(bytes.slice(at, at + expected.length), expected, where);
+      const guards = [...bytes.slice(at - 16, at), ...bytes.slice(at + expected.length, at + expected.length + 16)];
+      assert(guards.every((byte) => byte === 0xb7), `guard bytes, ${where}`);
+    }
   }
 }
 

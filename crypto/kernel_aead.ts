@@ -1,41 +1,47 @@
 /**
- * The packet kernel as an `Aead` engine: WebAssembly SIMD, no flags, everywhere. The first KERNEL_SCRATCH_BYTES of the
- * memory are its own.
+ * The packet kernel as an `Aead` engine: WebAssembly SIMD, no flags, everywhere.
  */
 import type { Aead } from "./aead.ts";
-import { PLAIN_KERNEL, RELAXED_KERNEL } from "./kernel/bytes.ts";
+import { PLAIN_KERNEL, RELAXED_KERNEL, WIDE_KERNEL } from "./kernel/bytes.ts";
+import type { KernelBuild } from "./kernel/chacha20.ts";
 
 /** What the compiled module exports; offsets, lengths and counters are 32-bit integers. */
 interface KernelExports {
   init(): void;
   seal(key: number, low: number, high: number, dst: number, src: number, length: number): void;
+  sealPush(key: number, low: number, high: number, dst: number, src: number, length: number): void;
+  sealFlush(): void;
   open(key: number, low: number, high: number, dst: number, src: number, length: number): number;
   sum(offset: number, length: number, initial: number): number;
 }
 
-export interface KernelAead extends Aead {
+export interface KernelAead extends Required<Aead> {
   /** The Internet checksum's sum over the same memory, see plane/checksum.ts. */
   sum(offset: number, length: number, initial: number): number;
 }
 
-/** Which builds this engine compiles; the faster one first. */
-export const KERNEL_BUILDS: readonly ("relaxed" | "plain")[] = ["relaxed", "plain"];
+/** The builds of the kernel. */
+export const KERNEL_BUILDS: readonly KernelBuild[] = ["relaxed", "plain", "wide"];
+
+const BYTES: Record<KernelBuild, string> = { relaxed: RELAXED_KERNEL, plain: PLAIN_KERNEL, wide: WIDE_KERNEL };
 
 /**
  * The kernel over a memory of fixed size, or null where WebAssembly SIMD is missing.
  *
- * @param build which one; by default the fastest that compiles
+ * @param build which one; by default the fastest that compiles and needs no flags of V8
  */
-export function createKernelAead(memory: WebAssembly.Memory, build?: "relaxed" | "plain"): KernelAead | null {
-  for (const candidate of build === undefined ? KERNEL_BUILDS : [build]) {
-    const bytes = decodeBase64(candidate === "relaxed" ? RELAXED_KERNEL : PLAIN_KERNEL);
+export function createKernelAead(memory: WebAssembly.Memory, build?: KernelBuild): KernelAead | null {
+  for (const candidate of build === undefined ? ["relaxed", "plain"] as const : [build]) {
+    const bytes = decodeBase64(BYTES[candidate]);
     if (!WebAssembly.validate(bytes)) continue;
     const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } });
-    const { init, seal, open, sum } = exports as unknown as KernelExports;
+    const { init, seal, sealPush, sealFlush, open, sum } = exports as unknown as KernelExports;
     init();
     return {
       name: `kernel-${candidate}`,
       seal,
+      sealPush,
+      sealFlush,
       open: (key, low, high, dst, src, length) => open(key, low, high, dst, src, length) === 1,
       sum,
     };

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
+import { ENGINE_BYTES } from "./aead.ts";
 import { testAeadConformance } from "./aead_conformance.ts";
 import { createKernelAead, KERNEL_BUILDS } from "./kernel_aead.ts";
-import { KERNEL_SCRATCH_BYTES } from "./kernel/source.ts";
+import { KERNEL_SCRATCH_BYTES } from "./kernel/layout.ts";
 
+// What the wide build is for is tested by `deno test -A --v8-flags=--experimental-wasm-revectorize` of this file.
 for (const build of KERNEL_BUILDS) {
   testAeadConformance(`kernel-${build}`, (memory) => createKernelAead(memory, build)!);
 }
@@ -25,12 +27,24 @@ Deno.test("kernel sum() agrees with the definition at every length and alignment
   assert.equal(kernel.sum(KERNEL_SCRATCH_BYTES, 65_534, 0), 0xffff);
 });
 
+Deno.test("kernel keeps to the bytes of an engine", () => {
+  assert.ok(KERNEL_SCRATCH_BYTES <= ENGINE_BYTES);
+  const memory = new WebAssembly.Memory({ initial: 2, maximum: 2 });
+  const bytes = new Uint8Array(memory.buffer).fill(0xb7);
+  const kernel = createKernelAead(memory)!;
+  for (const length of [0, 64, 300, 1420, 9000]) {
+    kernel.seal(65_536, 1, 0, 70_000, 70_000, length);
+    assert.ok(kernel.open(65_536, 1, 0, 70_000, 70_000, length));
+  }
+  assert.ok(bytes.subarray(KERNEL_SCRATCH_BYTES, 69_000).every((byte) => byte === 0xb7));
+});
+
 Deno.test("kernel leaves nothing of a packet's key in its scratch", () => {
   const memory = new WebAssembly.Memory({ initial: 2, maximum: 2 });
   const bytes = new Uint8Array(memory.buffer);
   const kernel = createKernelAead(memory)!;
   const before = bytes.slice(0, KERNEL_SCRATCH_BYTES);
-  for (const length of [0, 64, 700, 1420]) {
+  for (const length of [0, 64, 300, 700, 1420]) {
     const at = KERNEL_SCRATCH_BYTES;
     bytes.set(randomBytes(2000), at);
     kernel.seal(at, 1, 0, at + 64, at + 64, length);

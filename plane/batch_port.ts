@@ -36,6 +36,10 @@ export class BatchPort implements PolledPort {
     this.#sender.faults = faults;
   }
 
+  set beforeSend(complete: (() => void) | null) {
+    this.#sender.beforeSend = complete;
+  }
+
   get port(): number {
     return this.#sockets.port;
   }

@@ -51,6 +51,8 @@ const SEND_WAIT_PAUSE = 100;
 
 export class BatchSender implements DatagramSink {
   faults: SendFaults | null = null;
+  /** Called before anything leaves: completes what was committed. */
+  beforeSend: (() => void) | null = null;
   /** The sockets, -1 for a family that cannot be reached. */
   descriptor4 = -1;
   descriptor6 = -1;
@@ -126,6 +128,7 @@ export class BatchSender implements DatagramSink {
   flush(): void {
     const count = this.#count;
     if (count === 0) return;
+    this.beforeSend?.();
     const descriptor = this.#descriptor(this.#family);
     let done = 0;
     while (done < count) {

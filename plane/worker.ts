@@ -76,6 +76,7 @@ function build(start: StartMessage, control: Control, arena: Arena, tables: Devi
     observer?.watchTunnel(tun) ?? tun,
   );
   network.faults = device;
+  if (network instanceof BatchPort) network.beforeSend = (): void => device.completeSeals();
   tun.faults = device;
   const report = (level: "error" | "info") => (text: string): void => control.post({ type: "log", level, text });
   const readiness = new Readiness(start.tunDescriptor, start.eventDescriptor);
@@ -106,6 +107,7 @@ function createDevice(
     suite: realSuite,
     memory: arena.memory,
     aead: createEngine(start.engine, arena.memory),
+    sealsLate: start.carrier === "batch",
     scratch: DEVICE_SCRATCH,
     tables,
     random: (out) => void crypto.getRandomValues(out as Uint8Array<ArrayBuffer>),

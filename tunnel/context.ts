@@ -27,6 +27,8 @@ export interface HandshakeSecrets {
 export interface Context {
   readonly suite: CryptoSuite;
   readonly aead: Aead;
+  /** Whether the engine may complete a packet later, when `Device.completeSeals` is called at the latest. */
+  readonly sealsLate: boolean;
   readonly bytes: Uint8Array;
   readonly view: DataView;
   /** Offset of the device's own DEVICE_SCRATCH_BYTES in the memory. */

@@ -38,6 +38,11 @@ export interface DeviceOptions {
   /** Where packets lie; its size must not change. */
   readonly memory: WebAssembly.Memory;
   readonly aead: Aead;
+  /**
+   * The driver promises to call `completeSeals` before it sends or copies what was committed; the engine then overlaps
+   * the end of each packet with the next one.
+   */
+  readonly sealsLate?: boolean;
   /** Offset of DEVICE_SCRATCH_BYTES in the memory that are the device's, a multiple of 4. */
   readonly scratch: number;
   readonly tables: DeviceTables;
@@ -79,6 +84,7 @@ export class Device {
     this.#context = {
       suite,
       aead: options.aead,
+      sealsLate: options.sealsLate === true && options.aead.sealPush !== undefined,
       bytes: new Uint8Array(memory.buffer),
       view: new DataView(memory.buffer),
       scratch: options.scratch,
@@ -182,6 +188,11 @@ export class Device {
     const { txBytes } = this.#context.tables;
     // The slot may have gone to another peer since.
     txBytes[peer] = Math.max(0, txBytes[peer] - length);
+  }
+
+  /** Completes what was committed, if `sealsLate` was promised; harmless otherwise. */
+  completeSeals(): void {
+    this.#context.aead.sealFlush?.();
   }
 
   /** Lets the kernel choose the source address of the next datagram to the peer. */

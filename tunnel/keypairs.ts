@@ -60,7 +60,8 @@ export class Keypairs {
   }
 
   /**
-   * A slot for a new keypair, or NONE if all are in use.
+   * A slot for a new keypair, to be installed next. When all are in use the peer's own keypair that has to go at the
+   * installation goes now, so that two slots a peer are enough; NONE if that does not help either.
    *
    * @param sendKey 32 secret bytes, copied
    * @param receiveKey 32 secret bytes, copied
@@ -75,6 +76,7 @@ export class Keypairs {
     now: number,
   ): number {
     const tables = this.#tables;
+    if (this.size === tables.capacity.keypairs) this.#makeRoom(peer, isInitiator);
     const keypair = this.#free.pop() ?? (this.#fresh < tables.capacity.keypairs ? this.#fresh++ : NONE);
     if (keypair === NONE) return NONE;
     tables.keypairPeer[keypair] = peer;
@@ -129,6 +131,15 @@ export class Keypairs {
     this.#release(currentKeypair[peer]);
     this.#release(nextKeypair[peer]);
     this.reset(peer);
+  }
+
+  /** Releases what `install` would. */
+  #makeRoom(peer: number, isInitiator: boolean): void {
+    const { currentKeypair, previousKeypair, nextKeypair } = this.#tables;
+    const places = previousKeypair[peer] !== NONE ? previousKeypair : isInitiator ? currentKeypair : nextKeypair;
+    if (isInitiator && places === currentKeypair && nextKeypair[peer] === NONE) return;
+    this.#release(places[peer]);
+    places[peer] = NONE;
   }
 
   #release(keypair: number): void {

@@ -152,6 +152,7 @@ export class Transport {
   /** A keypair's keys were erased: no copy of them may stay in the memory. */
   forget(keypair: number): void {
     if (this.#sealKeypair === keypair) {
+      this.#context.aead.sealFlush?.();
       this.#words.fill(0, 0, KEY_WORDS);
       this.#sealKeypair = NONE;
     }
@@ -188,7 +189,7 @@ export class Transport {
   }
 
   #seal(peer: number, keypair: number, out: number, src: number, padded: number): void {
-    const { tables, view, aead, network } = this.#context;
+    const { tables, view, aead, sealsLate, network } = this.#context;
     const counter = tables.sendCounter[keypair]++;
     const counterLow = counter >>> 0;
     const counterHigh = (counter / TWO_32) >>> 0;
@@ -197,7 +198,9 @@ export class Transport {
     view.setUint32(out + DATA_COUNTER, counterLow, true);
     view.setUint32(out + DATA_COUNTER + 4, counterHigh, true);
     this.#loadSealKey(keypair);
-    aead.seal(this.#sealKey, counterLow, counterHigh, out + DATA_HEADER_BYTES, src, padded);
+    const dst = out + DATA_HEADER_BYTES;
+    if (sealsLate) aead.sealPush!(this.#sealKey, counterLow, counterHigh, dst, src, padded);
+    else aead.seal(this.#sealKey, counterLow, counterHigh, dst, src, padded);
     // First the count: the network takes it back at once when it cannot send.
     tables.txBytes[peer] += padded + DATA_OVERHEAD;
     network.commit(padded + DATA_OVERHEAD, peer, peer);

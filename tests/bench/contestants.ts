@@ -4,7 +4,9 @@ import { run } from "../netns/process.ts";
 import type { Named } from "./options.ts";
 
 /** The program at one end of a tunnel. */
-export type Program = { readonly kind: "daemon"; readonly implementation: Implementation } | { readonly kind: "kernel" };
+export type Program = { readonly kind: "daemon"; readonly implementation: Implementation } | {
+  readonly kind: "kernel";
+};
 
 export type Role =
   /** What all ratios are of: culvert as it starts by itself. */

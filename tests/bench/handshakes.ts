@@ -23,6 +23,13 @@ export const HANDSHAKES: Measurement = {
   metrics: [
     { name: "handshakes-responder", label: "Handshakes as responder", unit: "1/s", better: "more" },
     { name: "handshakes-initiator", label: "Handshakes as initiator", unit: "1/s", better: "more" },
+    {
+      name: "generator-busy",
+      label: "Load of the generator that answers it",
+      unit: "% of a core",
+      better: "less",
+      isAside: true,
+    },
   ],
   includes: ({ role }) => role !== "mixed" && role !== "link",
   open,
@@ -89,6 +96,7 @@ async function open(bench: BenchContext, contestant: Contestant): Promise<Take> 
     return {
       "handshakes-responder": responder.completed / responder.seconds,
       "handshakes-initiator": initiator.completed / initiator.seconds,
+      "generator-busy": initiator.busy,
     };
   };
 }

@@ -25,10 +25,15 @@ export interface Transfer {
 export async function transfer({ client, server }: BenchTunnel, options: TransferOptions): Promise<Transfer> {
   const receiver = server.host.spawn(["iperf3", "-s", "-1", "-p", PORT, "--forceflush"]);
   try {
-    await waitFor("iperf3 to listen", () => {
-      if (receiver.exited) throw new Error(`iperf3 -s ended: ${receiver.output()}`);
-      return receiver.output().includes("Server listening");
-    }, 10_000, 5);
+    await waitFor(
+      "iperf3 to listen",
+      () => {
+        if (receiver.exited) throw new Error(`iperf3 -s ended: ${receiver.output()}`);
+        return receiver.output().includes("Server listening");
+      },
+      10_000,
+      5,
+    );
     const words = ["iperf3", "-J", "-c", server.address(options.family ?? 4), "-p", PORT, ...wordsOf(options)];
     const { stdout, stderr } = await client.host.run(words, { timeout: options.seconds * 1000 + GRACE });
     return readTransfer(stdout || stderr);

@@ -12,6 +12,10 @@ export interface Metric {
   /** What culvert's ratio to the newest wireguard-go should reach (or stay below), and the least that will do. */
   readonly goal?: number;
   readonly floor?: number;
+  /** What culvert's own figure must reach, or stay below. */
+  readonly limit?: number;
+  /** Says how far another figure can be trusted; there is nothing to compare. */
+  readonly isAside?: boolean;
 }
 
 /** Figures by the name of the metric. One that a contestant cannot have (the kernel has no process) is absent. */

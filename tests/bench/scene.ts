@@ -40,10 +40,15 @@ export async function startInterface(host: Host, program: Program): Promise<Inte
   }
   const command = [...await program.implementation.command(), "-f", name];
   const process = host.spawn(command, { LOG_LEVEL: "error", WG_PROCESS_FOREGROUND: "1" });
-  await waitFor(`the control socket of ${program.implementation.name}`, () => {
-    if (process.exited) throw new Error(`${program.implementation.name} ended at its start: ${process.output()}`);
-    return exists(`/var/run/wireguard/${name}.sock`);
-  }, START_TIMEOUT, 2);
+  await waitFor(
+    `the control socket of ${program.implementation.name}`,
+    () => {
+      if (process.exited) throw new Error(`${program.implementation.name} ended at its start: ${process.output()}`);
+      return exists(`/var/run/wireguard/${name}.sock`);
+    },
+    START_TIMEOUT,
+    2,
+  );
   return { host, name, process };
 }
 
@@ -115,13 +120,18 @@ export async function setOuterFamily(tunnel: BenchTunnel, family: 4 | 6): Promis
   await untilReachable(tunnel.client.host, tunnel.server.address(4));
 }
 
-
 // ── What processes use ───────────────────────────────────────────────────────
 
-/** Processor time of both ends so far, milliseconds; null if one has no process. */
-export function processorTime({ client, server }: BenchTunnel): number | null {
+/** Processor time in milliseconds, in the program and in the kernel on its behalf. */
+export interface ProcessorTime {
+  readonly user: number;
+  readonly system: number;
+}
+
+/** Processor time of both ends so far; null if one has no process. */
+export function processorTime({ client, server }: BenchTunnel): ProcessorTime | null {
   const [a, b] = [processTime(client.interface), processTime(server.interface)];
-  return a === null || b === null ? null : a + b;
+  return a === null || b === null ? null : { user: a.user + b.user, system: a.system + b.system };
 }
 
 /** Resident memory in bytes; null for the kernel. */
@@ -148,12 +158,13 @@ export async function settledBytes(end: Interface): Promise<number | null> {
 const MILLISECONDS_PER_TICK = 10;
 
 /** utime and stime of /proc/PID/stat, fields 14 and 15; the second is the name, in parentheses. */
-function processTime(end: Interface | null): number | null {
+function processTime(end: Interface | null): ProcessorTime | null {
   if (end === null || end.process === null) return null;
   const text = readText(`/proc/${end.process.pid}/stat`);
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
   if (fields.length < 13) throw new Error(`${end.name} has ended: ${end.process.output()}`);
-  return (Number(fields[11]) + Number(fields[12])) * MILLISECONDS_PER_TICK;
+  const [user, system] = fields.slice(11, 13).map((field) => Number(field) * MILLISECONDS_PER_TICK);
+  return { user, system };
 }
 
 function endOf(place: Place, end: Interface, side: 1 | 2): BenchEnd {

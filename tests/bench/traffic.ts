@@ -29,6 +29,7 @@ export const TCP: Measurement = {
       goal: 0.65,
       floor: 0.75,
     },
+    { name: "system", label: "of that, in the kernel", unit: "%", better: "less", isAside: true },
   ],
   includes: () => true,
   open: onTunnel(async (tunnel, { seconds }) => {
@@ -36,7 +37,9 @@ export const TCP: Measurement = {
     const { seconds: took, receivedBytes } = await transfer(tunnel, { seconds });
     const after = processorTime(tunnel);
     const sample = { tcp: megabits(receivedBytes, took) };
-    return before === null || after === null ? sample : { ...sample, cpu: (after - before) / gigabits(receivedBytes) };
+    if (before === null || after === null) return sample;
+    const [user, system] = [after.user - before.user, after.system - before.system];
+    return { ...sample, cpu: (user + system) / gigabits(receivedBytes), system: 100 * system / (user + system) };
   }),
 };
 

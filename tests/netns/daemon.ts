@@ -1,9 +1,7 @@
 /** One running WireGuard daemon and its interface, spoken to by the real `wg` and, raw, over its control socket. */
 
-import type { Background, Output } from "./process.ts";
-import type { Host } from "./lab.ts";
-import { uniqueInterface } from "./lab.ts";
-import { exists, isRunning, kill, must, readText, run, sleep, waitFor } from "./process.ts";
+import { type Host, uniqueInterface } from "./lab.ts";
+import { exists, isRunning, kill, must, type Output, readText, run, waitFor } from "./process.ts";
 import type { Implementation } from "./implementation.ts";
 
 export interface StartOptions {
@@ -184,12 +182,6 @@ export async function keyFile(host: Host, key: string): Promise<string> {
 /** Newest handshake of the interface's only peer, waiting until there is one. */
 export function firstHandshake(daemon: Daemon, timeout = 10_000): Promise<number> {
   return waitFor("a handshake", async () => (await daemon.show()).peers[0]?.latestHandshake || null, timeout);
-}
-
-/** Ends a process started by a test and lets the scheduler see it. */
-export async function end(process: Background): Promise<void> {
-  await process[Symbol.asyncDispose]();
-  await sleep(0);
 }
 
 function parsePeer(line: string): PeerState {

@@ -7,19 +7,31 @@
  *     └────────────────┘            └────────────────┘
  */
 
-import { Background, kill, must, type Output, run, type RunOptions, sleep, waitFor } from "./process.ts";
+import { Background, exists, kill, must, type Output, run, type RunOptions, sleep, waitFor } from "./process.ts";
 
-/** Every namespace of this process starts so; a CI script can set it to clean up after a kill. */
-const PREFIX = `${Deno.env.get("CULVERT_LAB_PREFIX") ?? "cv"}${Deno.pid.toString(36)}`;
+/** Every namespace of this process starts so. */
+const PREFIX = `cv${Deno.pid.toString(36)}`;
+
+/**
+ * Reads names of namespaces until its input ends – when the lab is disposed of or this process is gone, however that
+ * happened – and removes them with what runs inside, then the folder. In a session of its own no Ctrl-C reaches it, and
+ * not being our child it outlives an error that ends the test runner, which kills its children.
+ */
+const UNDERTAKER = `names=
+while read -r name; do names="$names $name"; done
+for name in $names; do
+  [ -e "/run/netns/$name" ] || continue
+  for signal in TERM KILL; do
+    pids=$(ip netns pids "$name")
+    [ -z "$pids" ] || { kill -$signal $pids; sleep 1; }
+  done
+  ip netns delete "$name"
+done
+rm -rf "$1"`;
 
 let hosts_made = 0;
 let interfaces_made = 0;
 const open_labs = new Set<Lab>();
-
-// An error outside of any test ends the process without disposing of anything.
-globalThis.addEventListener("unload", () => {
-  for (const lab of open_labs) lab.destroySync();
-});
 
 /** An interface name that no other test of any process uses, since control sockets share one folder: at most 15 bytes. */
 export function uniqueInterface(): string {
@@ -37,16 +49,19 @@ export class Lab implements AsyncDisposable {
   readonly folder: string;
   readonly #hosts: Host[] = [];
   readonly #cleanups: (() => Promise<void>)[] = [];
-  readonly #onSignal = (): void => {
-    this.destroySync();
-    Deno.exit(130);
-  };
+  readonly #undertaker: Deno.ChildProcess;
+  readonly #names: WritableStreamDefaultWriter<Uint8Array>;
 
   constructor() {
     this.folder = Deno.makeTempDirSync({ prefix: "culvert-lab-" });
     open_labs.add(this);
-    Deno.addSignalListener("SIGINT", this.#onSignal);
-    Deno.addSignalListener("SIGTERM", this.#onSignal);
+    this.#undertaker = new Deno.Command("setsid", {
+      args: ["--fork", "sh", "-c", UNDERTAKER, "undertaker", this.folder],
+      stdin: "piped",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    this.#names = this.#undertaker.stdin.getWriter();
   }
 
   /** A namespace with its loopback up. */
@@ -54,6 +69,7 @@ export class Lab implements AsyncDisposable {
     hosts_made += 1;
     const host = new Host(this, `${PREFIX}-${hosts_made}`);
     this.#hosts.push(host);
+    await this.#names.write(new TextEncoder().encode(`${host.name}\n`));
     await must(["ip", "netns", "add", host.name]);
     await must(["ip", "-n", host.name, "link", "set", "lo", "up"]);
     return host;
@@ -102,11 +118,6 @@ export class Lab implements AsyncDisposable {
     this.#cleanups.push(cleanup);
   }
 
-  /** For an end without time to wait. */
-  destroySync(): void {
-    for (const host of this.#hosts) host.destroySync();
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     if (!open_labs.delete(this)) return;
     const failures: unknown[] = [];
@@ -117,10 +128,13 @@ export class Lab implements AsyncDisposable {
         failures.push(error);
       }
     }
-    for (const host of this.#hosts) await host.destroy();
-    Deno.removeSignalListener("SIGINT", this.#onSignal);
-    Deno.removeSignalListener("SIGTERM", this.#onSignal);
-    await Deno.remove(this.folder, { recursive: true });
+    try {
+      for (const host of this.#hosts) await host.destroy();
+    } finally {
+      await Deno.remove(this.folder, { recursive: true });
+      await this.#names.close();
+      await this.#undertaker.status;
+    }
     if (failures.length > 0) throw new AggregateError(failures, "Cleaning up the lab failed");
   }
 }
@@ -225,6 +239,14 @@ export class Host {
     return holder;
   }
 
+  /** Echo replies of either family that have arrived, as the kernel counts them. */
+  async echoReplies(): Promise<number> {
+    const text = await this.must(["cat", "/proc/net/snmp", "/proc/net/snmp6"]);
+    const [names, values] = [...text.matchAll(/^Icmp: (.*)$/gm)].map(([, words]) => words.split(" "));
+    const ipv6 = text.match(/^Icmp6InEchoReplies\s+(\d+)$/m)?.[1] ?? "0";
+    return Number(values[names.indexOf("InEchoReps")]) + Number(ipv6);
+  }
+
   /** Processes that live in this namespace. */
   async pids(): Promise<number[]> {
     const text = await must(["ip", "netns", "pids", this.name]);
@@ -233,22 +255,12 @@ export class Host {
 
   /** Ends what runs inside, then removes the namespace. */
   async destroy(): Promise<void> {
-    const exists = (await must(["ip", "netns", "list"])).split("\n").some((line) => line.split(" ")[0] === this.name);
-    if (!exists) return;
+    if (!exists(`/run/netns/${this.name}`)) return;
     for (const pid of await this.pids()) kill(pid, "SIGTERM");
     for (let tries = 0; tries < 100 && (await this.pids()).length > 0; tries++) {
       if (tries === 60) { for (const pid of await this.pids()) kill(pid, "SIGKILL"); }
       await sleep(50);
     }
     await must(["ip", "netns", "delete", this.name]);
-  }
-
-  /** As `destroy`, at once. */
-  destroySync(): void {
-    const pids = new Deno.Command("ip", { args: ["netns", "pids", this.name] }).outputSync().stdout;
-    for (const pid of new TextDecoder().decode(pids).split("\n").filter((line) => line !== "")) {
-      kill(Number(pid), "SIGKILL");
-    }
-    new Deno.Command("ip", { args: ["netns", "delete", this.name], stderr: "null" }).outputSync();
   }
 }

@@ -25,6 +25,8 @@ for (const implementation of BOTH) {
 async function checkMarks(implementation: Implementation, family: 4 | 6): Promise<void> {
   await using lab = new Lab();
   const { ends: [near] } = await openTunnel(lab, [implementation, WIREGUARD_GO], { family });
+  // Datagrams that leave together may be one packet to the counter: those that wait for the handshake surely are.
+  await untilReachable(near.host, inner(2));
   const rules = `table inet marks {
     chain output {
       type filter hook output priority 0;
@@ -40,7 +42,7 @@ async function checkMarks(implementation: Implementation, family: 4 | 6): Promis
     equal((await ping(near.host, inner(2), QUICK_PINGS)).received, 20);
     for (const name of ["unmarked", "first", "second"]) {
       const packets = await near.host.counted(name);
-      ok(name === wanted ? packets >= 20 : packets === 0, `With the mark ${mark}, ${packets} packets are ${name}`);
+      ok(name === wanted ? packets >= 10 : packets === 0, `With the mark ${mark}, ${packets} packets are ${name}`);
     }
   }
 }
@@ -72,6 +74,7 @@ async function checkSource(implementation: Implementation, family: 4 | 6): Promi
   }`);
   const written = family === 4 ? second : `[${second}]`;
   await near.daemon.set("peer", far.keys.publicKey, "endpoint", `${written}:${PORTS[1]}`);
+  await untilReachable(near.host, inner(2));
   equal((await ping(near.host, inner(2), QUICK_PINGS)).received, 20);
   equal((await ping(far.host, inner(1), QUICK_PINGS)).received, 20);
   if (implementation.stickySource) {

@@ -9,7 +9,7 @@ const CAP_SYS_ADMIN = 21n;
 const FOLDERS = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
 /** What every lab needs. */
-const ALWAYS = ["ip", "wg", "sysctl", "sh"];
+const ALWAYS = ["ip", "wg", "sysctl", "setsid"];
 
 /** Milliseconds a test may take unless it says otherwise. */
 const DEFAULT_LIMIT = 180_000;
