@@ -3,19 +3,7 @@ import { OperatorError, UsageError } from "./errors.ts";
 
 /** Verbs that have no program of their own yet; interface names must not grow into their place. */
 export const RESERVED_VERBS: readonly string[] = [
-  "show",
-  "showconf",
-  "set",
-  "setconf",
-  "addconf",
-  "syncconf",
-  "up",
-  "down",
-  "save",
-  "strip",
   "apply",
-  "check",
-  "cleanup",
   "leaktest",
   "run",
   "demo",

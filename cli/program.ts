@@ -3,16 +3,19 @@ import { Command, CommanderError, Option } from "commander";
 import { basename } from "node:path";
 import process from "node:process";
 import { ENGINE_NAMES } from "../mod.ts";
+import { checkCommand } from "./check.ts";
 import { completionCommand } from "./completion.ts";
 import { type InterfaceOptions, runInterface } from "./interface.ts";
-import { type Environment, readEnvironment } from "./environment.ts";
+import { DETACHED, type Environment, readEnvironment } from "./environment.ts";
 import { OperatorError, UsageError } from "./errors.ts";
 import { genkeyCommand } from "./genkey.ts";
 import { genpskCommand } from "./genpsk.ts";
 import { checkInterfaceName, checkNotMistyped, RESERVED_VERBS } from "./names.ts";
 import { print, printError } from "./output.ts";
 import { pubkeyCommand } from "./pubkey.ts";
+import { quickCommands, runAsWgQuick } from "./quick.ts";
 import { VERSION } from "./version.ts";
+import { runAsWg, wgCommands } from "./wg.ts";
 
 export const EXIT_DONE = 0;
 export const EXIT_FAILED = 1;
@@ -30,6 +33,8 @@ const BUILT_IN_VERBS = ["help", "version"];
 export async function runCommandLine(args: readonly string[]): Promise<number> {
   const result = { code: EXIT_DONE };
   try {
+    if (basename(process.argv0) === "wg") return await runAsWg(args);
+    if (basename(process.argv0) === "wg-quick" && Deno.env.get(DETACHED) !== "1") return await runAsWgQuick(args);
     await createProgram(args, result).parseAsync(args, { from: "user" });
     return result.code;
   } catch (error) {
@@ -43,7 +48,16 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
  * @param result where the interface's exit code is put
  */
 export function createProgram(args: readonly string[], result: { code: number }): Command {
-  const verbs = [genkeyCommand(), genpskCommand(), pubkeyCommand(), completionCommand(), versionCommand()];
+  const verbs = [
+    genkeyCommand(),
+    genpskCommand(),
+    pubkeyCommand(),
+    ...wgCommands(result),
+    ...quickCommands(),
+    checkCommand(result),
+    completionCommand(),
+    versionCommand(),
+  ];
   const names = [...verbs.map((verb) => verb.name()), ...RESERVED_VERBS, ...BUILT_IN_VERBS];
   const interfaceMeant = isInterfaceMeant(args, names);
   const program = new Command("culvert")
@@ -60,6 +74,7 @@ export function createProgram(args: readonly string[], result: { code: number })
     .version(`culvert ${VERSION}`, "-V, --version", "print the version")
     .helpOption("-h, --help", "print this help")
     .helpCommand(false)
+    .enablePositionalOptions()
     .showSuggestionAfterError(false)
     .addHelpText("after", HELP_TEXT)
     .action(async (name: string | undefined, options: ProgramOptions) => {

@@ -1,6 +1,17 @@
 /** Going on in the background, in a session of our own. */
-import { SyscallError } from "../ffi/errno.ts";
-import { close, dup2, duplicate, isOpen, O_RDWR, open, readTextFile, setCloseOnExec, write } from "../ffi/file.ts";
+import { ENOENT, SyscallError } from "../ffi/errno.ts";
+import {
+  close,
+  dup2,
+  duplicate,
+  isOpen,
+  O_RDWR,
+  open,
+  pipe,
+  readTextFile,
+  setCloseOnExec,
+  write,
+} from "../ffi/file.ts";
 
 /** Descriptors above this are not looked for; the usual limit of open files is 1024. */
 const HIGHEST_DESCRIPTOR = 4096;
@@ -15,12 +26,14 @@ export interface BackgroundOptions {
   readonly marker: string;
   /** Descriptors that the child takes over under the same numbers; no others but the standard ones survive. */
   readonly descriptors: readonly number[];
+  /** The child's words behind the program's name; without them, this process's own. */
+  readonly words?: readonly string[];
   /** The child's stderr stays the caller's for good; otherwise only until the child is ready. */
   readonly keepStderr: boolean;
 }
 
 /**
- * Runs this very command again, runtime options and all, as a child in its own session, and waits until it is ready
+ * Runs this very program again, runtime options and all, as a child in its own session, and waits until it is ready
  * or ended.
  *
  * The child says that it is ready by a line on its stdout, which is a pipe to us. Unless its stderr is kept, that is a
@@ -31,14 +44,18 @@ export interface BackgroundOptions {
  */
 export async function continueInBackground(options: BackgroundOptions): Promise<number> {
   sealDescriptors(options.descriptors);
+  const nowhere = openNowhere();
+  if (nowhere !== null) close(nowhere);
   const child = new Deno.Command(Deno.execPath(), {
-    args: ownArguments(),
+    args: commandArguments(options.words ?? Deno.args),
     env: { [options.marker]: "1" },
-    stdin: "null",
+    // A bare root folder has no /dev/null, of which Deno makes "null".
+    stdin: nowhere === null ? "piped" : "null",
     stdout: "piped",
     stderr: options.keepStderr ? "inherit" : "piped",
     detached: true,
   }).spawn();
+  if (nowhere === null) await child.stdin.close();
   // Its own session does not get the terminal's ^C. The child ends in order, be it ready or not.
   let isInterrupted = false;
   const end = (): void => {
@@ -72,13 +89,41 @@ export async function continueInBackground(options: BackgroundOptions): Promise<
  */
 export function reportReady(keepStderr: boolean): void {
   const parent = duplicate(STDOUT);
-  const nowhere = open("/dev/null", O_RDWR);
-  for (const descriptor of [STDIN, STDOUT]) dup2(nowhere, descriptor);
-  if (!keepStderr) dup2(nowhere, STDERR);
-  close(nowhere);
+  become(openNowhere() ?? openEmpty(), [STDIN]);
+  become(openNowhere() ?? openDeaf(), keepStderr ? [STDOUT] : [STDOUT, STDERR]);
   const result = write(parent, new TextEncoder().encode("ready\n"));
   close(parent);
   if (result < 0) throw new SyscallError("tell the parent", -result);
+}
+
+/** A descriptor of `/dev/null`, or null where there is none. */
+function openNowhere(): number | null {
+  try {
+    return open("/dev/null", O_RDWR);
+  } catch (error) {
+    if (error instanceof SyscallError && error.errno === ENOENT) return null;
+    throw error;
+  }
+}
+
+/** A descriptor with nothing to read. */
+function openEmpty(): number {
+  const { readFd, writeFd } = pipe();
+  close(writeFd);
+  return readFd;
+}
+
+/** A descriptor that nobody listens to: writing fails with EPIPE, which our log does not mind. */
+function openDeaf(): number {
+  const { readFd, writeFd } = pipe();
+  close(readFd);
+  return writeFd;
+}
+
+/** Puts an open file in the place of others. */
+function become(fd: number, places: readonly number[]): void {
+  for (const place of places) dup2(fd, place);
+  close(fd);
 }
 
 /** Descriptors that our caller left open are not the child's to keep: a lock would be held, a pipe never end. */
@@ -88,10 +133,11 @@ function sealDescriptors(kept: readonly number[]): void {
   }
 }
 
-/** What this process was started with, behind the program's name: the runtime's options, the script, its words. */
-function ownArguments(): string[] {
-  // Each argument ends in a NUL, the last one too.
-  return readTextFile("/proc/self/cmdline").split("\0").slice(1, -1);
+/** How this program is started with `words`: the runtime's options, the script, and they. */
+function commandArguments(words: readonly string[]): string[] {
+  // Each argument ends in a NUL, the last one too; in front stands the program.
+  const own = readTextFile("/proc/self/cmdline").split("\0").slice(1, -1);
+  return [...own.slice(0, own.length - Deno.args.length), ...words];
 }
 
 /** Copies `stream` to our stderr until it ends or is stopped. */

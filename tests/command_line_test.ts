@@ -28,7 +28,7 @@ Deno.test("culvert answers wrong usage with one line and exit code 2", async () 
     ["--nonsense", "wg0"],
     ["--carrier", "pigeon", "wg0"],
     ["shwo"],
-    ["show"],
+    ["up"],
     ["genkye"],
     ["genkey", "x"],
     ["--keylog", "f", "genkey"],

@@ -5,8 +5,16 @@ import { realSuite } from "../crypto/real_suite.ts";
 import type { DeviceCommand } from "./commands.ts";
 import { Device, DEVICE_SCRATCH_BYTES } from "./device.ts";
 import { ENDPOINT_BYTES, endpointRecord } from "./endpoint.ts";
-import { DATA_OVERHEAD, INIT_MAC1, TYPE_DATA, TYPE_INITIATION, TYPE_RESPONSE } from "./messages.ts";
-import { BAD_TAG, DEVICE_DOWN, NO_PEER_FOR_DESTINATION, NOT_ALLOWED_SOURCE, REPLAYED, SEND_FAILED } from "./reasons.ts";
+import { DATA_OVERHEAD, INIT_MAC1, TYPE_COOKIE_REPLY, TYPE_DATA, TYPE_INITIATION, TYPE_RESPONSE } from "./messages.ts";
+import {
+  BAD_TAG,
+  DEVICE_DOWN,
+  NO_PEER_FOR_DESTINATION,
+  NOT_ALLOWED_SOURCE,
+  REPLAYED,
+  SEND_FAILED,
+  UNDER_LOAD,
+} from "./reasons.ts";
 import { DeviceTables } from "./tables.ts";
 
 const INPUT = 4096;
@@ -201,6 +209,19 @@ Deno.test("Device.processHandshakes() counts what it refuses at a glance as litt
   assert.equal(b.device.processHandshakes(1, b.now), 1);
   assert.equal(b.device.processHandshakes(1, b.now), 0);
   assert.deepEqual(b.datagrams.map(([type]) => type), [TYPE_RESPONSE]);
+});
+
+Deno.test("Device.processHandshakes() under load bounds the cookie replies and refuses the rest of the callers", () => {
+  const [a, b] = pair();
+  a.send(ipv4(1, 2));
+  const [initiation] = a.datagrams.splice(0);
+  b.bytes.set(initiation, INPUT);
+  for (let i = 0; i < 700; i++) b.device.receive(INPUT, initiation.length, b.tables.capacity.peers, b.now);
+  const left = b.device.processHandshakes(1, b.now);
+  assert.deepEqual(b.datagrams.map(([type]) => type), Array(4).fill(TYPE_COOKIE_REPLY));
+  assert.equal(b.tables.deviceDrops[UNDER_LOAD], 700 - left);
+  // Each costs one part of a handshake's 64, and each reply four more.
+  assert.equal(left, 700 - (64 - 4 * 4));
 });
 
 Deno.test("Device follows a peer's authenticated datagrams to a new endpoint", () => {

@@ -69,6 +69,11 @@ const EMPTY = new Uint8Array(0);
 const HANDSHAKE_WORK = 64;
 const COOKIE_REPLY_WORK = 4;
 const REFUSAL_WORK = 1;
+/**
+ * Cookie replies at most for each handshake that might be worked on; the other callers without a cookie get none and try
+ * again. Else making cookies for a flood would take the time to hear those who have one.
+ */
+const COOKIE_REPLIES = 4;
 /** Timestamps this many milliseconds apart differ after whitening to 2^24 ns. */
 const TIMESTAMP_STEP = 17;
 
@@ -86,6 +91,9 @@ export class Handshakes {
   readonly #queue = new HandshakeQueue();
   readonly #scratchEndpoint: number;
   #underLoadAt = -Infinity;
+  /** What `process` may still do: its work, and cookie replies. */
+  #workLeft = 0;
+  #cookieRepliesLeft = 0;
   #transport!: Transport;
 
   constructor(
@@ -126,13 +134,16 @@ export class Handshakes {
    * little, so that rubbish is cleared away faster than it comes and does not fill the queue for everybody else.
    */
   process(limit: number, now: number): number {
-    for (let work = limit * HANDSHAKE_WORK; work > 0 && this.#queue.length > 0;) {
+    this.#workLeft = limit * HANDSHAKE_WORK;
+    this.#cookieRepliesLeft = limit * COOKIE_REPLIES;
+    while (this.#workLeft > 0 && this.#queue.length > 0) {
       if (this.#queue.length >= UNDER_LOAD_QUEUE) this.#underLoadAt = now;
       const message = this.#queue.message();
       const endpoint = this.#queue.endpoint();
       this.#queue.pop();
       this.#endpoints.record(this.#scratchEndpoint).set(endpoint);
-      work -= workOf(this.#receive(message, endpoint, now));
+      const result = this.#receive(message, endpoint, now);
+      this.#workLeft -= workOf(result);
     }
     return this.#queue.length;
   }
@@ -149,7 +160,7 @@ export class Handshakes {
     if (!this.#cookies.checkMac1(message)) return drop(tables, BAD_MAC1);
     if (now - this.#underLoadAt < UNDER_LOAD_AFTER) {
       if (!this.#cookies.checkMac2(message, endpoint, now)) {
-        this.#sendCookieReply(message, endpoint, now);
+        if (this.#cookieRepliesLeft > 0) this.#sendCookieReply(message, endpoint, now);
         return drop(tables, UNDER_LOAD);
       }
       if (!this.#limiter.allow(endpoint, now)) return drop(tables, RATE_LIMITED);
@@ -357,6 +368,8 @@ export class Handshakes {
   }
 
   #sendCookieReply(message: Uint8Array, endpoint: Uint8Array, now: number): void {
+    this.#cookieRepliesLeft--;
+    this.#workLeft -= COOKIE_REPLY_WORK;
     const sender = viewOf(message).getUint32(INIT_SENDER, true);
     const reply = this.#cookies.createReply(message, sender, endpoint, now);
     this.#write(reply, this.#scratchEndpoint, NONE);
@@ -414,8 +427,8 @@ function workOf(result: number): number {
     case RATE_LIMITED:
     case NO_PRIVATE_KEY:
     case UNKNOWN_INDEX:
-      return REFUSAL_WORK;
     case UNDER_LOAD:
+      return REFUSAL_WORK;
     case BAD_COOKIE_REPLY:
       return COOKIE_REPLY_WORK;
     default:

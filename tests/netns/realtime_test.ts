@@ -6,14 +6,14 @@
  * so their counters are unused and only the age of the key decides when they are sent again.
  */
 
-import { deepEqual, equal, ok } from "node:assert/strict";
+import { equal, ok } from "node:assert/strict";
 import { Capture } from "./capture.ts";
 import { firstHandshake } from "./daemon.ts";
 import { CULVERT_BATCH, CULVERT_DATAGRAM, type Implementation, WIREGUARD_GO } from "./implementation.ts";
 import { Lab } from "./lab.ts";
 import { sleep } from "./process.ts";
 import { netnsTest } from "./requirements.ts";
-import { type End, inner, openTunnel, parsePing, ping, type Tunnel } from "./tunnel.ts";
+import { type End, inner, openTunnel, parsePing, type Tunnel } from "./tunnel.ts";
 
 const PAIRS: readonly (readonly [Implementation, Implementation])[] = [
   [CULVERT_BATCH, WIREGUARD_GO],
@@ -33,6 +33,8 @@ const HELD_PAYLOAD = 500;
 const HELD_PACKET = HELD_PAYLOAD + 28;
 const HELD_UDP_LENGTH = HELD_PACKET + 32 + 8;
 const HELD = 10;
+/** Of the held datagrams, sent again while their key is good; each is answered. */
+const ACCEPTED = 2;
 
 // A CI script that runs this file beside the others says so.
 if (Deno.env.get("CULVERT_REALTIME") !== "elsewhere") {
@@ -67,8 +69,10 @@ async function watch(initiator: Implementation, responder: Implementation): Prom
   }
   for (const times of log.seen) checkRekeys([...times]);
   await pinging.end(60_000);
-  const { sent, received, text } = parsePing({ code: 0, stdout: pinging.output(), stderr: "" });
-  deepEqual([sent, received], [SECONDS * 10, SECONDS * 10], text);
+  const { sent, text } = parsePing({ code: 0, stdout: pinging.output(), stderr: "" });
+  equal(sent, SECONDS * 10);
+  await sleep(1_000);
+  equal(await near.host.echoReplies(), sent + ACCEPTED, text);
 }
 
 async function checkOldKeys(near: End, far: End, start: number): Promise<void> {
@@ -82,13 +86,14 @@ async function checkOldKeys(near: End, far: End, start: number): Promise<void> {
   }`);
   // After the first rekey the key is the previous one, and still good.
   await sleepUntil(start + REKEY_AFTER_SECONDS + 20);
-  await inject(near, held, [0, 1]);
-  equal(await far.host.counted("arrived"), 2, "The first key was refused before its time");
-  await inject(near, held, [0, 1]);
-  equal(await far.host.counted("arrived"), 2, "A datagram was accepted twice");
+  const good = Array.from({ length: ACCEPTED }, (_, i) => i);
+  await inject(near, held, good);
+  equal(await far.host.counted("arrived"), ACCEPTED, "The first key was refused before its time");
+  await inject(near, held, good);
+  equal(await far.host.counted("arrived"), ACCEPTED, "A datagram was accepted twice");
   await sleepUntil(start + REJECT_AFTER_SECONDS + 5);
-  await inject(near, held, Array.from({ length: HELD - 2 }, (_, i) => i + 2));
-  equal(await far.host.counted("arrived"), 2, `A key older than ${REJECT_AFTER_SECONDS} s was accepted`);
+  await inject(near, held, Array.from({ length: HELD - ACCEPTED }, (_, i) => i + ACCEPTED));
+  equal(await far.host.counted("arrived"), ACCEPTED, `A key older than ${REJECT_AFTER_SECONDS} s was accepted`);
 }
 
 /** Unix times of the handshakes that either end has shown, looked at once a second. */
@@ -139,7 +144,8 @@ async function holdBack(near: End, far: End): Promise<Capture> {
   }`);
   const capture = await Capture.start(far.host, far.device, `udp[4:2] = ${HELD_UDP_LENGTH}`);
   const args = ["-q", "-c", `${HELD}`, "-i", "0.05", "-W", "1", "-s", `${HELD_PAYLOAD}`];
-  equal((await ping(near.host, inner(2), args)).received, 0);
+  // The other pings go on meanwhile, so ping's own count is asked for.
+  equal(parsePing(await near.host.run(["ping", "-n", ...args, inner(2)])).received, 0);
   await capture.stop();
   equal((await capture.read("udp", ["udp.length"])).length, HELD);
   await far.host.must(["nft", "delete", "table", "inet", "held"]);

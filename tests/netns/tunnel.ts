@@ -8,7 +8,7 @@
 import { Daemon, keyFile, type KeyPair, makeKeys, type StartOptions } from "./daemon.ts";
 import type { Implementation } from "./implementation.ts";
 import type { Host, Lab, Place } from "./lab.ts";
-import { must, type Output, waitFor } from "./process.ts";
+import { must, type Output, sleep, waitFor } from "./process.ts";
 
 export const PORTS: readonly [number, number] = [51820, 51821];
 
@@ -96,19 +96,32 @@ export function endpointText(end: End, family: 4 | 6): string {
 
 export interface PingResult {
   readonly sent: number;
+  /** More than were sent if one was delivered twice. */
   readonly received: number;
   /** Everything that ping printed. */
   readonly text: string;
 }
 
-/** Runs ping with these arguments and a quiet summary. */
+/**
+ * Runs ping with these arguments. Nothing else may ping from this host meanwhile.
+ *
+ * ping waits only twice its longest round trip after its last request, which is too short on a busy machine; so replies
+ * are counted by the kernel, and for up to a second more.
+ */
 export async function ping(
   host: Host,
   address: string,
   args: readonly string[],
   timeout = 60_000,
 ): Promise<PingResult> {
-  return parsePing(await host.run(["ping", "-n", ...args, address], { timeout }));
+  const before = await host.echoReplies();
+  const { sent, text } = parsePing(await host.run(["ping", "-n", ...args, address], { timeout }));
+  let received = await host.echoReplies() - before;
+  for (let tries = 0; tries < 20 && received < sent; tries++) {
+    await sleep(50);
+    received = await host.echoReplies() - before;
+  }
+  return { sent, received, text };
 }
 
 export function parsePing({ stdout, stderr }: Output): PingResult {

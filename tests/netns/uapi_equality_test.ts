@@ -7,7 +7,7 @@ import { equal } from "node:assert/strict";
 import { Daemon } from "./daemon.ts";
 import { CULVERTS, type Implementation, WIREGUARD_GO } from "./implementation.ts";
 import { Lab } from "./lab.ts";
-import { must, type Output, run } from "./process.ts";
+import { must, type Output, run, sleep, waitFor } from "./process.ts";
 import { netnsTest } from "./requirements.ts";
 import { FILES, SCRIPT, type Step } from "./uapi_script.ts";
 
@@ -139,7 +139,7 @@ async function writeFiles(lab: Lab): Promise<Map<string, string>> {
 
 async function perform(daemon: Daemon, step: Step, paths: Map<string, string>): Promise<Observation> {
   const before = await dump(daemon);
-  const observation = { does: step.does, before, ...await ask(daemon, step, paths), after: await dump(daemon) };
+  const observation = { does: step.does, before, ...await ask(daemon, step, paths), after: await settled(daemon) };
   // wireguard-go keeps the lines before the bad one, so both must be put back to go on alike.
   if (step.bad) await must(["wg", "setconf", daemon.interfaceName, paths.get("FILE:base")!]);
   return observation;
@@ -153,6 +153,20 @@ async function ask(daemon: Daemon, step: Step, paths: Map<string, string>): Prom
   const words = new Map([...paths, ["IF", daemon.interfaceName], ["IF:public", (await daemon.show()).publicKey]]);
   const { code, stdout, stderr } = await run(["wg", ...step.wg!.map((word) => words.get(word) ?? word)]);
   return { code, stdout: normalise(stdout, daemon), stderr: normalise(stderr, daemon) };
+}
+
+/**
+ * The state once it stays the same: what could not be sent – the script's endpoints lead nowhere – is taken out of the
+ * transfer counters when the failure comes back.
+ */
+async function settled(daemon: Daemon): Promise<string> {
+  let last = await dump(daemon);
+  return await waitFor("the state to settle", async () => {
+    const previous = last;
+    await sleep(10);
+    last = await dump(daemon);
+    return last === previous ? last : null;
+  });
 }
 
 async function dump(daemon: Daemon): Promise<string> {

@@ -21,7 +21,7 @@ netnsTest("culvert up undoes everything when a step fails", NEEDS, async () => {
     [["PostUp = kill -9 $$"], FULL, /was ended by SIGKILL/],
     [["PostUp = kill -TERM $PPID; sleep 5"], FULL, /interrupted by SIGTERM/],
     [["MTU = 10"], ["AllowedIPs = 10.0.0.0/8"], /MTU 10: /],
-    [["Address = 10.9.0.1/24"], ["AllowedIPs = 10.0.0.0/8"], /address 10.9.0.1\/24.*exists already/],
+    [["Address = 10.9.0.1/24"], ["AllowedIPs = 10.0.0.0/8"], /address 10.9.0.1\/24.*EEXIST/],
     [["Table = nosuchtable"], ["AllowedIPs = 10.0.0.0/8"], /no routing table "nosuchtable"/],
     [[], ["AllowedIPs = 10.79.0.0/16, 10.80.0.0/16", "Endpoint = does-not-exist.invalid:1"], /does-not-exist.invalid/],
   ];

@@ -188,6 +188,30 @@ netnsTest("culvert up replaces a link to resolv.conf, and down puts it back", [.
   equal(output, "../run/nowhere/resolv.conf\nhosts\npasswd\nresolv.conf\n");
 });
 
+netnsTest("culvert up asks systemd-resolved where resolv.conf leads to it", NEEDS, async () => {
+  await using quick = await QuickHost.open();
+  const file = await quick.write([ADDRESSES, "DNS = 10.9.0.53, corp.example"], [["AllowedIPs = 10.44.0.0/16"]]);
+  const log = `${quick.lab.folder}/resolvectl.log`;
+  const folder = `${quick.lab.folder}/bin`;
+  await Deno.mkdir(folder);
+  await Deno.writeTextFile(`${folder}/resolvectl`, `#!/bin/sh\necho "$@" >>${log}\n`);
+  await Deno.chmod(`${folder}/resolvectl`, 0o755);
+  const script = `set -e; export PATH="$2/bin:$PATH"
+    mount -t tmpfs none /run/systemd; mkdir /run/systemd/resolve "$2/etc"
+    echo nameserver 127.0.0.53 >/run/systemd/resolve/stub-resolv.conf
+    ln -s ../run/systemd/resolve/stub-resolv.conf "$2/etc/resolv.conf"; cp /etc/passwd "$2/etc"
+    mount --bind "$2/etc" /etc
+    "$1" up "$3"; cat /etc/resolv.conf; cat "/sys/class/net/$4/ifindex"; "$1" down "$3"; readlink /etc/resolv.conf`;
+  const words = [await program(), quick.lab.folder, file, nameOf(file)];
+  const output = await quick.host.must(["sh", "-c", script, "sh", ...words]);
+  const [, index] = captured(
+    output,
+    /^nameserver 127\.0\.0\.53\n(\d+)\n\.\.\/run\/systemd\/resolve\/stub-resolv\.conf\n$/,
+  );
+  const calls = [`dns ${index} 10.9.0.53`, `domain ${index} corp.example ~.`, `default-route ${index} yes`];
+  equal(await Deno.readTextFile(log), [...calls, `revert ${index}`, ""].join("\n"));
+});
+
 netnsTest("culvert takes two full tunnels down in both orders", NEEDS, async () => {
   await using quick = await QuickHost.open();
   const { host } = quick;
@@ -290,6 +314,11 @@ async function compare(quick: QuickHost, file: string): Promise<HostView> {
   notDeepEqual(views[0], before);
   equal(hasState(nameOf(file)), false);
   return views[1];
+}
+
+function captured(text: string, pattern: RegExp): string[] {
+  match(text, pattern);
+  return [...pattern.exec(text)!];
 }
 
 /** The interface that a packet to `address` leaves by. */

@@ -1,0 +1,293 @@
+/**
+ * Bringing a tunnel up, wholly or not at all: the interface, its configuration, addresses, MTU, kill switch, name
+ * servers, routes, and the hooks around them, in wg-quick's order.
+ */
+import { formatEndpointText, formatPrefix } from "../config/config_writer.ts";
+import { changeInterface, readInterface } from "../control/interface_client.ts";
+import { emptyChange, wipeChange } from "../control/device_change.ts";
+import { isUapiServed, uapiSocketPath } from "../control/uapi_socket.ts";
+import { setNameServers } from "../host/dns.ts";
+import { loadGuard, loadKillSwitch } from "../host/firewall.ts";
+import { HostLink, isLink, linkIndex } from "../host/host_link.ts";
+import { runHook } from "../host/programs.ts";
+import { type Prefix, tableNumber } from "../host/routing.ts";
+import { currentPlace, type HostState, isBusy, isSamePlace, Journal, StateStore } from "../host/state.ts";
+import { requireSysctl, SRC_VALID_MARK } from "../host/sysctl.ts";
+import { undoChanges } from "../host/undo.ts";
+import {
+  continueInBackground,
+  type DeviceStatus,
+  formatEndpoint,
+  parseAddress,
+  parseEndpoint,
+  parsePrefix,
+  wipeStatus,
+} from "../mod.ts";
+import { DETACHED } from "./environment.ts";
+import { OperatorError } from "./errors.ts";
+import type { Interruption } from "./interruption.ts";
+import type { QuickConfig } from "./quick_config.ts";
+import { asOperatorError, awaitEnd, type Teller } from "./tunnel.ts";
+import { changeOf } from "./wg_conf.ts";
+import { type PendingEndpoint, resolvePending } from "./wg_set.ts";
+
+export interface UpOptions {
+  readonly killSwitch: boolean;
+  /** Options for the interface's own process. */
+  readonly words: readonly string[];
+  /** The interface's process keeps our stderr for its log. */
+  readonly keepsLog: boolean;
+}
+
+/**
+ * Brings a tunnel up. Whatever fails, and any signal, has everything undone that was done.
+ *
+ * @throws {OperatorError} why it is not up
+ */
+export async function bringUp(
+  quick: QuickConfig,
+  options: UpOptions,
+  interruption: Interruption,
+  tell: Teller,
+): Promise<void> {
+  const { name } = quick;
+  if (isLink(name)) throw new OperatorError(`\`${name}' already exists`);
+  const store = new StateStore();
+  const former = await clearRemains(store, name, options.killSwitch, tell);
+  const state = store.create(name, quick.file);
+  state.changes = former?.changes ?? [];
+  state.endpoints = former?.endpoints ?? {};
+  const journal = new Journal(store, state);
+  try {
+    await new Start(quick, options, interruption, tell, journal).run();
+  } catch (error) {
+    tell.step(`undoing everything: ${error instanceof Error ? error.message : error}`);
+    await undoChanges(store, state, { keepKillSwitch: former !== null, warn: tell.warn });
+    await awaitEnd(name);
+    throw asOperatorError(error);
+  }
+}
+
+/**
+ * Undoes what a run that was killed has left.
+ *
+ * @returns what is kept of it: a kill switch, if there is one and it is wanted
+ */
+async function clearRemains(
+  store: StateStore,
+  name: string,
+  killSwitch: boolean,
+  tell: Teller,
+): Promise<HostState | null> {
+  const state = store.load(name);
+  if (state === null) return null;
+  if (isBusy(state)) throw new OperatorError(`another culvert is bringing ${name} up`);
+  if (!isSamePlace(state.place, currentPlace()) && await isUapiServed(uapiSocketPath(name))) {
+    throw new OperatorError(`${name} is up in another network namespace`);
+  }
+  tell.step(`undoing what the last run of ${name} has left`);
+  const isDone = await undoChanges(store, state, { keepKillSwitch: killSwitch, warn: tell.warn });
+  if (!isDone) throw new OperatorError(`something is left of the last run of ${name}; see culvert cleanup ${name}`);
+  return state.changes.length === 0 ? null : state;
+}
+
+/** One start, step by step. */
+class Start {
+  readonly #quick: QuickConfig;
+  readonly #options: UpOptions;
+  readonly #interruption: Interruption;
+  readonly #tell: Teller;
+  readonly #journal: Journal;
+
+  constructor(quick: QuickConfig, options: UpOptions, interruption: Interruption, tell: Teller, journal: Journal) {
+    this.#quick = quick;
+    this.#options = options;
+    this.#interruption = interruption;
+    this.#tell = tell;
+    this.#journal = journal;
+  }
+
+  async run(): Promise<void> {
+    const { preUp, postUp, dnsServers, dnsSearch } = this.#quick.config.interface;
+    await this.#startInterface();
+    await this.#runHooks(preUp);
+    await this.#configure();
+    using link = HostLink.find(this.#quick.name);
+    this.#assignAddresses(link);
+    await this.#bringUp(link);
+    if (this.#options.killSwitch) await this.#loadKillSwitch(link);
+    this.#interruption.check();
+    if (dnsServers.length > 0) {
+      this.#tell.step(`name servers ${[...dnsServers, ...dnsSearch].join(" ")}`);
+      await setNameServers(
+        this.#journal,
+        link.index,
+        { servers: dnsServers, search: dnsSearch },
+        (message) => this.#tell.warn(message),
+      );
+    }
+    await this.#route(link);
+    await this.#runHooks(postUp);
+    await this.#finish();
+  }
+
+  async #startInterface(): Promise<void> {
+    this.#interruption.check();
+    const { name } = this.#quick;
+    const unknown = { kind: "link", index: 0 } as const;
+    this.#tell.step(`start ${name}`);
+    const code = await this.#journal.change(unknown, () =>
+      continueInBackground({
+        marker: DETACHED,
+        descriptors: [],
+        keepStderr: this.#options.keepsLog,
+        words: [...this.#options.words, "--", name],
+      }));
+    this.#interruption.check();
+    if (code !== 0) throw new OperatorError(`cannot start ${name}`);
+    this.#journal.amend(unknown, { kind: "link", index: linkIndex(name) });
+  }
+
+  async #runHooks(hooks: readonly string[]): Promise<void> {
+    for (const hook of hooks) {
+      this.#interruption.check();
+      const command = hook.replaceAll("%i", this.#quick.name);
+      this.#tell.step(command);
+      await this.#interruption.unless(runHook(command, this.#interruption.signal));
+    }
+  }
+
+  async #configure(): Promise<void> {
+    const { name, config } = this.#quick;
+    const change = emptyChange();
+    try {
+      const pending = changeOf(config, "addconf", change);
+      await this.#interruption.unless(this.#resolve(pending));
+      this.#tell.step(`configure ${name}`);
+      await changeInterface(name, change);
+    } finally {
+      wipeChange(change);
+    }
+  }
+
+  /** Host names that were found before the kill switch closed are not asked for again: nobody would answer. */
+  async #resolve(pending: readonly PendingEndpoint[]): Promise<void> {
+    const { state } = this.#journal;
+    const isShut = state.changes.some(({ kind }) => kind === "kill-switch");
+    const open: PendingEndpoint[] = [];
+    for (const { peer, endpoint } of pending) {
+      const known = isShut ? state.endpoints[formatEndpointText(endpoint)] : undefined;
+      if (known === undefined) open.push({ peer, endpoint });
+      else peer.endpoint = parseEndpoint(known);
+    }
+    await resolvePending(open);
+    for (const { peer, endpoint } of open) {
+      if (peer.endpoint === null || parseAddress(endpoint.host) !== null) continue;
+      state.endpoints[formatEndpointText(endpoint)] = formatEndpoint(peer.endpoint, 0);
+    }
+    this.#journal.save();
+  }
+
+  #assignAddresses(link: HostLink): void {
+    for (const prefix of this.#quick.config.interface.addresses) {
+      const text = formatPrefix(prefix);
+      this.#tell.step(`address ${text}`);
+      link.addAddress(prefix, text);
+    }
+  }
+
+  async #bringUp(link: HostLink): Promise<void> {
+    this.#interruption.check();
+    const given = this.#quick.config.interface.mtu;
+    const mtu = given ?? link.discoverMtu(await this.#ask((status) => endpointsOf(status)));
+    this.#tell.step(`mtu ${mtu}${given === null ? " (found)" : ""}, up`);
+    link.bringUp(mtu);
+  }
+
+  async #loadKillSwitch(link: HostLink): Promise<void> {
+    const mark = await this.#mark(link);
+    this.#tell.step("kill switch on");
+    loadKillSwitch(this.#journal, mark);
+  }
+
+  async #route(link: HostLink): Promise<void> {
+    const { table } = this.#quick.config.interface;
+    if (table === "off") return;
+    const prefixes = await this.#ask((status) => allowedPrefixes(status));
+    if (table !== "auto") {
+      const number = tableNumber(table);
+      for (const prefix of prefixes) this.#addRoute(link, prefix, number);
+      return;
+    }
+    // The longest come first, so that only what the interface had before can cover them.
+    for (const prefix of link.unrouted(prefixes.filter(({ cidr }) => cidr > 0))) this.#addRoute(link, prefix);
+    for (const prefix of prefixes) if (prefix.cidr === 0) await this.#takeDefault(link, prefix);
+  }
+
+  #addRoute(link: HostLink, prefix: Prefix, table?: number): void {
+    this.#interruption.check();
+    this.#tell.step(`route ${formatPrefix(prefix)}${table === undefined ? "" : ` table ${table}`}`);
+    link.addRoute(prefix, table);
+  }
+
+  async #takeDefault(link: HostLink, prefix: Prefix): Promise<void> {
+    const family = prefix.address.length === 4 ? 4 : 6;
+    const mark = await this.#mark(link);
+    this.#interruption.check();
+    this.#tell.step(`route ${formatPrefix(prefix)} table ${mark}, for all without the mark ${mark}`);
+    link.takeDefault(this.#journal, prefix, mark);
+    if (family === 4) requireSysctl(this.#journal, SRC_VALID_MARK, "1", (message) => this.#tell.warn(message));
+    this.#tell.step(`guard the IPv${family} addresses`);
+    loadGuard(this.#journal, family, link.addresses().map(({ address }) => address), mark);
+  }
+
+  /** The interface's mark, which is its routing table as well; without one it gets one. */
+  async #mark(link: HostLink): Promise<number> {
+    const { state } = this.#journal;
+    const set = await this.#ask(({ fwmark }) => fwmark);
+    if (set !== 0) {
+      if (state.mark !== set) {
+        state.mark = set;
+        this.#journal.save();
+      }
+      return set;
+    }
+    const mark = link.claimTable(this.#journal);
+    this.#tell.step(`fwmark ${mark}`);
+    await changeInterface(this.#quick.name, { ...emptyChange(), fwmark: mark });
+    return mark;
+  }
+
+  async #finish(): Promise<void> {
+    const { state } = this.#journal;
+    if (this.#quick.config.interface.listenPort === null) state.port = await this.#ask(({ listenPort }) => listenPort);
+    state.worker = null;
+    this.#journal.save();
+  }
+
+  /** What `read` makes of the interface's present state, whose keys are wiped again. */
+  async #ask<T>(read: (status: DeviceStatus) => T): Promise<T> {
+    const status = await readInterface(this.#quick.name);
+    try {
+      return read(status);
+    } finally {
+      wipeStatus(status);
+    }
+  }
+}
+
+/** The addresses of the peers' endpoints, without those that hold on one link only. */
+function endpointsOf({ peers }: DeviceStatus): Uint8Array[] {
+  return peers.flatMap(({ endpoint }) => {
+    const host = endpoint?.match(/^\[?([0-9a-f:.]+)\]?:\d+$/)?.[1];
+    const address = host === undefined ? null : parseAddress(host);
+    return address === null ? [] : [address];
+  });
+}
+
+/** All allowed IPs, the longest prefixes first. */
+function allowedPrefixes({ peers }: DeviceStatus): Prefix[] {
+  return peers.flatMap(({ allowedIps }) => allowedIps)
+    .flatMap((text) => parsePrefix(text) ?? [])
+    .sort((a, b) => b.cidr - a.cidr);
+}

@@ -1,0 +1,101 @@
+/** A running interface as the host sees it: its addresses, MTU and routes. */
+import { type InterfaceAddress, listAddresses, SCOPE_HOST } from "../ffi/address.ts";
+import { SyscallError } from "../ffi/errno.ts";
+import { getLink, setLinkMtu, setLinkUp } from "../ffi/link.ts";
+import { type Netlink, openNetlink } from "../ffi/netlink.ts";
+import { listRoutes, TABLE_MAIN } from "../ffi/route.ts";
+import { HostError } from "./host_error.ts";
+import { assignAddress, assignRoute, claimTable, discoverMtu, isCovered, type Prefix, takeDefault } from "./routing.ts";
+import { withNetlink } from "./routing.ts";
+import type { Journal } from "./state.ts";
+
+/** Whether there is an interface of this name. */
+export function isLink(name: string): boolean {
+  return withNetlink((netlink) => getLink(netlink, name)) !== null;
+}
+
+/** The index of an interface, 0 if there is none. */
+export function linkIndex(name: string): number {
+  return withNetlink((netlink) => getLink(netlink, name))?.index ?? 0;
+}
+
+export class HostLink implements Disposable {
+  readonly name: string;
+  readonly index: number;
+  readonly #netlink: Netlink;
+
+  private constructor(netlink: Netlink, name: string, index: number) {
+    this.#netlink = netlink;
+    this.name = name;
+    this.index = index;
+  }
+
+  /** @throws {HostError} if there is none of this name */
+  static find(name: string): HostLink {
+    const netlink = openNetlink();
+    try {
+      const link = getLink(netlink, name);
+      if (link !== null) return new HostLink(netlink, name, link.index);
+    } catch (error) {
+      netlink.close();
+      throw error;
+    }
+    netlink.close();
+    throw new HostError(`the interface ${name} is gone`);
+  }
+
+  /** All but those that hold on this host only, IPv4 first. */
+  addresses(): InterfaceAddress[] {
+    return listAddresses(this.#netlink, this.index).filter(({ scope }) => scope !== SCOPE_HOST);
+  }
+
+  /** @param text the address as the operator knows it */
+  addAddress(prefix: Prefix, text: string): void {
+    assignAddress(this.#netlink, this.index, prefix, text);
+  }
+
+  get mtu(): number {
+    return getLink(this.#netlink, this.index)?.mtu ?? 0;
+  }
+
+  /** What suits endpoints of 4 or 16 bytes, less the tunnel's overhead. */
+  discoverMtu(endpoints: readonly Uint8Array[]): number {
+    return discoverMtu(this.#netlink, endpoints);
+  }
+
+  /** @throws {HostError} for an MTU that the device refuses */
+  bringUp(mtu: number): void {
+    try {
+      setLinkMtu(this.#netlink, this.index, mtu);
+      setLinkUp(this.#netlink, this.index);
+    } catch (error) {
+      if (!(error instanceof SyscallError)) throw error;
+      throw new HostError(`cannot bring ${this.name} up with the MTU ${mtu}: ${error.message}`);
+    }
+  }
+
+  addRoute(prefix: Prefix, table: number = TABLE_MAIN): void {
+    assignRoute(this.#netlink, this.index, prefix, table);
+  }
+
+  /** Those of `prefixes` that the main table does not lead through the interface yet, as its own networks. */
+  unrouted(prefixes: readonly Prefix[]): Prefix[] {
+    const routes = ([4, 6] as const).flatMap((family) => listRoutes(this.#netlink, family, TABLE_MAIN))
+      .filter(({ index }) => index === this.index);
+    return prefixes.filter((prefix) => !routes.some((route) => isCovered(prefix, route)));
+  }
+
+  /** A number that is free as a mark and as a routing table, and from now on claimed. */
+  claimTable(journal: Journal): number {
+    return claimTable(journal, this.#netlink);
+  }
+
+  /** Leads all of a family through the interface but what carries the mark `table`. */
+  takeDefault(journal: Journal, prefix: Prefix, table: number): void {
+    takeDefault(journal, this.#netlink, this.index, prefix, table);
+  }
+
+  [Symbol.dispose](): void {
+    this.#netlink.close();
+  }
+}
