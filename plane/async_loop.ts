@@ -8,7 +8,12 @@ import type { DatagramPort } from "./datagram_port.ts";
 import { MAX_FAILED_PASSES } from "./loop.ts";
 import type { Plane } from "./plane.ts";
 
-/** Runs until main asks to stop, or the TUN device is gone. @returns whether main asked */
+/**
+ * Runs until main asks to stop, or the TUN device is gone.
+ *
+ * @returns whether main asked
+ * @throws what pass after pass has failed with
+ */
 export async function runAsyncLoop(plane: Plane, port: DatagramPort, control: Control): Promise<boolean> {
   let failures = 0;
   port.onDatagram = (offset, length, endpoint) => takeDatagram(plane, offset, length, endpoint);
@@ -19,7 +24,7 @@ export async function runAsyncLoop(plane: Plane, port: DatagramPort, control: Co
       failures = 0;
     } catch (error) {
       plane.reportOnce(error);
-      if (++failures === MAX_FAILED_PASSES) return false;
+      if (++failures === MAX_FAILED_PASSES) throw error;
     }
   }
 }

@@ -64,8 +64,8 @@ export class BatchSender implements DatagramSink {
   readonly #writableSlot: number;
   /** When a full buffer may be waited for again. */
   #nextWait = 0;
-  /** Peers whose path refused GSO: 1. */
-  readonly #refusesGso: Uint8Array;
+  /** Peers whose path refused GSO: the version of the endpoint that it led to, made odd; versions at rest are even. */
+  readonly #refusesGso: Int32Array;
   readonly #usesGso: boolean;
 
   // What each message holds; all are of one family.
@@ -90,7 +90,7 @@ export class BatchSender implements DatagramSink {
     this.#tables = tables;
     this.#address = address;
     this.#usesGso = usesGso;
-    this.#refusesGso = new Uint8Array(tables.capacity.peers);
+    this.#refusesGso = new Int32Array(tables.capacity.peers);
     this.#writableSlot = this.#writable.add(-1, POLLOUT);
     for (let slot = 0; slot < SEND_SLOTS; slot++) {
       const message = SEND_MESSAGES + slot * MMSGHDR_BYTES;
@@ -154,7 +154,7 @@ export class BatchSender implements DatagramSink {
 
   /** Whether a datagram belongs to the last message. */
   #continues(length: number, endpoint: number, peer: number): boolean {
-    if (!this.#isOpen || endpoint !== this.#openEndpoint || peer === NONE || this.#refusesGso[peer] === 1) return false;
+    if (!this.#isOpen || endpoint !== this.#openEndpoint || peer === NONE || this.#hasRefusedGso(peer)) return false;
     const slot = this.#count - 1;
     return length <= this.#sizes[slot] && this.#segments[slot] < GSO_SEGMENTS &&
       this.#lengths[slot] + length <= GSO_BYTES && this.#tables.endpointVersion[endpoint] === this.#openVersion;
@@ -206,12 +206,21 @@ export class BatchSender implements DatagramSink {
       const hadSource = this.#sourceLengths[slot] > 0;
       this.#sendSingly(descriptor, slot);
       // Had it been the source, it would be forgotten now.
-      if (hadSource === (this.#sourceLengths[slot] > 0)) this.#refusesGso[this.#peers[slot]] = 1;
+      if (hadSource === (this.#sourceLengths[slot] > 0)) this.#noteRefusal(this.#peers[slot]);
       return;
     }
     this.#forgetSource(slot);
     if (isMany) this.#addSegmentSize(slot);
     if (this.#sendOne(descriptor, slot) !== 0) this.#fail(slot);
+  }
+
+  #noteRefusal(peer: number): void {
+    this.#refusesGso[peer] = this.#tables.endpointVersion[peer] | 1;
+  }
+
+  /** A peer that has moved since is reached over another path. */
+  #hasRefusedGso(peer: number): boolean {
+    return this.#refusesGso[peer] === (this.#tables.endpointVersion[peer] | 1);
   }
 
   #sendSingly(descriptor: number, slot: number): void {

@@ -61,8 +61,10 @@ export class DataPlane {
   readonly tables: DeviceTables;
   readonly carrier: "batch" | "datagram";
 
-  /** The TUN device is gone, or the worker gave up. `stop` is still to be called. */
+  /** The TUN device is gone, or the worker broke down: then `failure` says why. `stop` is still to be called. */
   onTunnelGone: (() => void) | null = null;
+  /** What the worker broke down with, if it did. */
+  failure: Error | null = null;
   /** Secrets, as lines for Wireshark. What it throws is logged. */
   onKeyLog: ((lines: string[]) => void) | null = null;
   onPacket: ((packet: PacketSummary) => void) | null = null;
@@ -250,7 +252,9 @@ export class DataPlane {
   }
 
   #workerDied(error: Error): void {
-    this.#log.error(`${this.#name}: ${error.message}`);
+    // A failed start is told by `start`.
+    if (this.#hasStarted) this.#log.error(`${this.#name}: ${error.message}`);
+    this.failure = error;
     this.#started.reject(error);
     this.#stopped.resolve();
     this.#end();

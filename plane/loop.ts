@@ -11,7 +11,12 @@ const FILLS_PER_PASS = 8;
 /** Passes that fail one after the other before the worker gives up. */
 export const MAX_FAILED_PASSES = 100;
 
-/** Runs until main asks to stop, or the TUN device is gone. @returns whether main asked */
+/**
+ * Runs until main asks to stop, or the TUN device is gone.
+ *
+ * @returns whether main asked
+ * @throws what pass after pass has failed with
+ */
 export function runLoop(plane: Plane, port: PolledPort, control: Control): boolean {
   let failures = 0;
   control.announce(plane, bootMilliseconds());
@@ -21,7 +26,7 @@ export function runLoop(plane: Plane, port: PolledPort, control: Control): boole
       failures = 0;
     } catch (error) {
       plane.reportOnce(error);
-      if (++failures === MAX_FAILED_PASSES) return false;
+      if (++failures === MAX_FAILED_PASSES) throw error;
     }
   }
 }

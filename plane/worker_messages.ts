@@ -70,7 +70,7 @@ export type WorkerMessage =
   | { readonly type: "peer-event"; readonly peer: number; readonly event: string }
   | { readonly type: "key-log"; readonly lines: string[] }
   | { readonly type: "packet"; readonly summary: PacketSummary }
-  /** The TUN device is gone, or the worker gave up; "stopped" follows. */
+  /** The TUN device is gone; "stopped" follows. */
   | { readonly type: "tunnel-gone" }
   /** The last message: every descriptor the worker opened is closed. */
   | { readonly type: "stopped" };

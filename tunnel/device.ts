@@ -123,6 +123,7 @@ export class Device {
   }
 
   set mtu(bytes: number) {
+    if (!(bytes >= 1)) throw new RangeError("MTU must be at least 1");
     this.#context.mtu = bytes;
   }
 
@@ -214,7 +215,7 @@ export class Device {
     this.#context.isUp = false;
     this.#handshakes.clearQueue();
     for (const peer of this.#peersByKey.values()) {
-      peer.staged.clear();
+      this.#dropStaged(peer.slot, DEVICE_DOWN);
       this.#context.timers.stop(peer.slot);
       this.#expireSessions(peer);
     }
@@ -332,22 +333,22 @@ export class Device {
       initiate: (peer, now) => this.#handshakes.initiate(peer, now),
       sendKeepalive: (peer, now) => this.#transport.sendKeepalive(peer, now),
       dropStaged: (peer) => {
-        this.#dropStaged(peer);
+        this.#dropStaged(peer, STAGING_EXPIRED);
         this.#context.log.debug(peer, "No response to 20 handshake initiations; waiting for the next packet");
       },
       zeroKeys: (peer) => {
         this.#handshakes.abandon(this.#peer(peer));
         this.#context.keypairs.clear(peer);
-        this.#dropStaged(peer);
+        this.#dropStaged(peer, STAGING_EXPIRED);
         this.#context.log.debug(peer, "Erased all keys: no new session for 540 seconds");
       },
       clearSource: (peer) => this.#endpoints.clearSource(peer),
     };
   }
 
-  #dropStaged(slot: number): void {
+  #dropStaged(slot: number, reason: number): void {
     const dropped = this.#peer(slot).staged.clear();
-    for (let i = 0; i < dropped; i++) drop(this.#context.tables, STAGING_EXPIRED, slot);
+    for (let i = 0; i < dropped; i++) drop(this.#context.tables, reason, slot);
   }
 
   #find(publicKey: Uint8Array): Peer | null {
