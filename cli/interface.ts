@@ -86,6 +86,9 @@ async function serve(options: InterfaceOptions): Promise<void> {
   log.debug(`ready; ${plane.carrier} carrier`);
   if (environment.detached && !foreground) reportReady(environment.keepsLog);
   log.debug(`ending: ${await end.reason}`);
+  if (plane.failure !== null) {
+    throw new OperatorError(`the data plane of ${tunnel.name} broke down: ${plane.failure.message}; start it again`);
+  }
 }
 
 async function startPlane(

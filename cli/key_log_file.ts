@@ -19,8 +19,10 @@ export class KeyLogFile {
     try {
       const file = Deno.openSync(path, { append: true, create: true, mode: OWNER_ONLY });
       try {
+        const { isFile, uid } = file.statSync();
+        if (isFile && uid !== Deno.uid()) throw new Error(`${path} belongs to another user`);
         // `mode` counts for a new file only.
-        if (file.statSync().isFile) Deno.chmodSync(path, OWNER_ONLY);
+        if (isFile) Deno.chmodSync(path, OWNER_ONLY);
         return new KeyLogFile(file);
       } catch (error) {
         file.close();

@@ -61,7 +61,7 @@ export function createProgram(args: readonly string[], result: { code: number })
   const names = [...verbs.map((verb) => verb.name()), ...RESERVED_VERBS, ...BUILT_IN_VERBS];
   const interfaceMeant = isInterfaceMeant(args, names);
   const program = new Command("culvert")
-    .description("A WireGuard VPN: starts the interface IFNAME, to be configured with wg.")
+    .description("A WireGuard VPN: starts the interface IFNAME, to be configured with wg or with the verbs below.")
     .usage("[options] IFNAME\n       culvert VERB [options]")
     .argument("[IFNAME]", "name of the interface")
     .addOption(new Option("-f, --foreground", "stay in the foreground"))

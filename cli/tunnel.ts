@@ -8,7 +8,7 @@ import { printError } from "./output.ts";
 import { errorText, WgError } from "./wg_errors.ts";
 
 /** How long an interface's process may take to end once its interface is gone. */
-const END_TIMEOUT = 5_000;
+const END_TIMEOUT = 2_000;
 const END_INTERVAL = 20;
 
 /** What a command says while it works. */
@@ -37,14 +37,14 @@ export function asOperatorError(error: unknown): OperatorError {
   throw error;
 }
 
-/** Waits until nobody serves the interface's control socket, and removes what a process that was killed left of it. */
+/**
+ * Waits until nobody serves the interface's control socket, and removes what a process that was killed left of it. An
+ * interface that a hook has moved out of reach ends when its socket is removed.
+ */
 export async function awaitEnd(name: string): Promise<void> {
   const path = uapiSocketPath(name);
   const deadline = performance.now() + END_TIMEOUT;
-  while (await isUapiServed(path)) {
-    if (performance.now() >= deadline) {
-      throw new OperatorError(`the process that serves ${path} does not end; end it by hand`);
-    }
+  while (performance.now() < deadline && await isUapiServed(path)) {
     await new Promise((resolve) => setTimeout(resolve, END_INTERVAL));
   }
   const file = SocketFile.at(path);

@@ -40,11 +40,11 @@ export async function setNameServers(
   writeResolvConf(journal, dns, warn, path);
 }
 
-/** The record that `resolvconf` knows the interface by. */
-export function resolvconfEntry(name: string, program: string): string {
+/** The record that `resolvconf` knows the interface by. @param orderFile Debian's, or a test's */
+export function resolvconfEntry(name: string, program: string, orderFile: string = INTERFACE_ORDER): string {
   let order: string;
   try {
-    order = Deno.readTextFileSync(INTERFACE_ORDER);
+    order = Deno.readTextFileSync(orderFile);
     // A link leads to another implementation than Debian's, which takes names as they are.
     if (Deno.lstatSync(program).isSymlink) return name;
   } catch (error) {

@@ -1,7 +1,7 @@
 /** Captures with tcpdump, read with tshark. */
 
 import type { Host } from "./lab.ts";
-import { must, waitFor } from "./process.ts";
+import { must, sleep, waitFor } from "./process.ts";
 
 export class Capture {
   readonly file: string;
@@ -15,7 +15,19 @@ export class Capture {
   /** Starts to capture on a device; returns once tcpdump listens. */
   static async start(host: Host, device: string, filter: string): Promise<Capture> {
     const file = await Deno.makeTempFile({ dir: host.lab.folder, suffix: ".pcap" });
-    const command = ["tcpdump", "-n", "-U", "-Z", "root", "-i", device, "-w", file, ...filter.split(" ")];
+    const command = [
+      "tcpdump",
+      "-n",
+      "-U",
+      "--immediate-mode",
+      "-Z",
+      "root",
+      "-i",
+      device,
+      "-w",
+      file,
+      ...filter.split(" "),
+    ];
     const process = host.spawn(command);
     await waitFor("tcpdump to listen", () => {
       if (process.exited) throw new Error(process.output());
@@ -27,7 +39,9 @@ export class Capture {
     });
   }
 
+  /** Ends the capture, a second after what it shall hold: on a busy machine tcpdump is behind. */
   async stop(): Promise<void> {
+    await sleep(1_000);
     await this.#end();
   }
 

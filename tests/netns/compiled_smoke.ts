@@ -3,7 +3,7 @@
  * workers, wasm and FFI survive compilation.
  */
 
-import { equal, match, notEqual } from "node:assert/strict";
+import { match, notStrictEqual as notEqual, strictEqual as equal } from "node:assert/strict";
 import { CULVERTS, WIREGUARD_GO } from "./implementation.ts";
 import { Lab } from "./lab.ts";
 import { must } from "./process.ts";

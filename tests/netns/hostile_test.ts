@@ -1,6 +1,6 @@
 /** Bad input from outside and from inside: the daemon stays silent, answers everyone else and stays small. */
 
-import { equal, match, ok } from "node:assert/strict";
+import { match, ok, strictEqual as equal } from "node:assert/strict";
 import { Daemon } from "./daemon.ts";
 import { CULVERTS, WIREGUARD_GO } from "./implementation.ts";
 import { Lab } from "./lab.ts";

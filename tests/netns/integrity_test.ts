@@ -5,7 +5,7 @@
  * CULVERT_INTEGRITY_MB is what goes each way by TCP, in megabytes: 20 unless it says otherwise, 500 before a release.
  */
 
-import { deepEqual, equal } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, strictEqual as equal } from "node:assert/strict";
 import { runCourse } from "./datagram_course.ts";
 import { culvert, CULVERT_DATAGRAM, type Implementation, WIREGUARD_GO } from "./implementation.ts";
 import { Lab } from "./lab.ts";

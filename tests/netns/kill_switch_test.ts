@@ -6,7 +6,7 @@
 import { deepStrictEqual as deepEqual, match, strictEqual as equal } from "node:assert/strict";
 import { makeKeys } from "./daemon.ts";
 import { CULVERT_FILE, program } from "./implementation.ts";
-import { kill, waitFor } from "./process.ts";
+import { kill, must, waitFor } from "./process.ts";
 import { hasState, nameOf, QuickHost } from "./quick_host.ts";
 import { netnsTest } from "./requirements.ts";
 
@@ -28,8 +28,7 @@ netnsTest("with the kill switch nothing leaks, also after kill -9, until cleanup
   await count(quick);
   await tryToLeak(quick);
   deepEqual(await leaks(quick), { ipv4: 0, ipv6: 0, dns: 0 });
-  const initiations = await waitFor("an initiation", () => quick.router.counted("wireguard"));
-  equal(initiations > 0, true);
+  await waitFor("an initiation", async () => await quick.router.counted("wireguard") > 0);
 
   await killAll(quick);
   await tryToLeak(quick);
@@ -75,6 +74,23 @@ netnsTest(
   },
 );
 
+netnsTest("behind the kill switch of a killed tunnel an endpoint's name is not asked for again", NEEDS, async () => {
+  await using quick = await QuickHost.open();
+  const peer = [FULL[0], "Endpoint = far.invalid:51820"];
+  const file = await quick.write([ADDRESSES, "# @kill-switch = on"], [peer]);
+  const hosts = `${quick.lab.folder}/hosts`;
+  await Deno.writeTextFile(hosts, "127.0.0.1 localhost\n10.79.0.2 far.invalid\n");
+  // The name is known to the first start only.
+  const script = `set -e; mount --bind "$2" /etc/hosts; "$1" up "$3"; echo 127.0.0.1 localhost >"$2"
+    ip netns pids "$4" | while read -r pid; do case $(cat /proc/$pid/cmdline | tr '\\0' ' ') in
+      *" -- $5 "*) kill -9 $pid;; esac; done
+    "$1" up "$3"`;
+  const words = [await program(), hosts, file, quick.host.name, nameOf(file)];
+  await quick.host.must(["sh", "-c", script, "sh", ...words]);
+  match(await must(["wg", "show", nameOf(file), "endpoints"]), /\t10\.79\.0\.2:51820\n$/);
+  await quick.must("culvert", ["down", file]);
+});
+
 netnsTest("a start that fails takes its own kill switch back", NEEDS, async () => {
   await using quick = await QuickHost.open();
   const before = await quick.view();
@@ -98,26 +114,47 @@ netnsTest("two tunnels share the kill switch, and the last one lifts it", NEEDS,
   deepEqual(await quick.view(), before);
 });
 
-netnsTest("traffic goes through a tunnel with the kill switch, and both families only there", NEEDS, async () => {
-  await using quick = await QuickHost.open();
+for (const setting of ["on", "off"]) {
+  netnsTest(
+    `all traffic goes inside a full tunnel, with strict reverse paths, kill switch ${setting}`,
+    NEEDS,
+    async () => {
+      await using quick = await QuickHost.open();
+      const { host, far } = quick;
+      await host.must(["sysctl", "-qw", "net.ipv4.conf.all.rp_filter=1"]);
+      const [file, other] = await writePair(quick, `# @kill-switch = ${setting}`);
+      await far.must([await program(), "up", other]);
+      await quick.must("culvert", ["up", file]);
+      // Without the kill switch the kernel also says which multicast groups it is in.
+      await count(quick, setting === "on" ? undefined : "133, 135, 136, 143");
+      const beyond = await Promise.all(
+        ["10.9.0.2", "fd09::2", "10.79.0.2", "fd00:79::2", "203.0.113.5"].map((address) =>
+          host.must(["ping", "-q", "-c", "5", "-W", "2", "-i", "0.2", address])
+        ),
+      );
+      for (const output of beyond) match(output, / 0% packet loss/);
+      deepEqual(await leaks(quick), { ipv4: 0, ipv6: 0, dns: 0 });
+      // Several datagrams may cross a veth as one packet.
+      equal(await quick.router.counted("wireguard") > 0, true);
+      await quick.must("culvert", ["down", file]);
+      await far.must([await program(), "down", other]);
+    },
+  );
+}
+
+/** Two ends of a full tunnel; the far one also has an address of the outer world. */
+async function writePair(quick: QuickHost, line: string): Promise<[string, string]> {
   const [near, far] = [await makeKeys(), await makeKeys()];
-  const file = await quick.write([ADDRESSES, "# @kill-switch = on"], []);
-  const text = (await Deno.readTextFile(file)).replace(/PrivateKey = .*/, `PrivateKey = ${near.privateKey}`);
-  await Deno.writeTextFile(file, `${text}\n[Peer]\nPublicKey = ${far.publicKey}\n${FULL.join("\n")}\n`);
-  const other = await quick.write(["Address = 10.9.0.2/24, fd09::2/64", "ListenPort = 51820"], []);
-  const theirs = (await Deno.readTextFile(other)).replace(/PrivateKey = .*/, `PrivateKey = ${far.privateKey}`);
-  await Deno.writeTextFile(other, `${theirs}\n[Peer]\nPublicKey = ${near.publicKey}\nAllowedIPs = 10.9.0.1, fd09::1\n`);
-  await quick.far.must([await program(), "up", other]);
-  await quick.must("culvert", ["up", file]);
-  await count(quick);
-  await quick.host.must(["ping", "-c", "3", "-W", "2", "-i", "0.2", "10.9.0.2"]);
-  await quick.host.must(["ping", "-c", "3", "-W", "2", "-i", "0.2", "fd09::2"]);
-  // Beyond the tunnel's own networks, by the default route.
-  await quick.host.must(["ping", "-c", "2", "-W", "2", "-i", "0.2", "10.79.0.2", "-I", "10.9.0.1"]);
-  deepEqual(await leaks(quick), { ipv4: 0, ipv6: 0, dns: 0 });
-  await quick.must("culvert", ["down", file]);
-  await quick.far.must([await program(), "down", other]);
-});
+  const file = await quick.write([ADDRESSES, line], []);
+  const other = await quick.write(["Address = 10.9.0.2/24, fd09::2/64, 203.0.113.5/32", "ListenPort = 51820"], []);
+  const write = async (path: string, own: string, peer: string, lines: readonly string[]): Promise<void> => {
+    const text = (await Deno.readTextFile(path)).replace(/PrivateKey = .*/, `PrivateKey = ${own}`);
+    await Deno.writeTextFile(path, [text, "[Peer]", `PublicKey = ${peer}`, ...lines, ""].join("\n"));
+  };
+  await write(file, near.privateKey, far.publicKey, FULL);
+  await write(other, far.privateKey, near.publicKey, ["AllowedIPs = 10.9.0.1, fd09::1"]);
+  return [file, other];
+}
 
 interface Leaks {
   readonly ipv4: number;
@@ -125,8 +162,12 @@ interface Leaks {
   readonly dns: number;
 }
 
-/** Counts anew, on the router, what arrives from the host beside WireGuard and neighbour discovery. */
-async function count(quick: QuickHost): Promise<void> {
+/**
+ * Counts anew, on the router, what arrives from the host beside WireGuard and neighbour discovery.
+ *
+ * @param chatter types of ICMPv6 that do not count
+ */
+async function count(quick: QuickHost, chatter = "133, 135, 136"): Promise<void> {
   const device = JSON.parse(await quick.router.must(["ip", "-j", "link"]))
     .find(({ ifname }: { ifname: string }) => ifname.startsWith("v78-")).ifname;
   await quick.router.nft(`table inet leaks {
@@ -137,7 +178,7 @@ table inet leaks {
     type filter hook prerouting priority -310
     iifname != "${device}" return
     ip daddr 10.79.0.2 udp dport 51820 counter return comment "wireguard"
-    icmpv6 type { 133, 135, 136, 143 } return
+    icmpv6 type { ${chatter} } return
     meta l4proto { tcp, udp } th dport 53 counter comment "dns"
     meta nfproto ipv4 counter comment "ipv4"
     meta nfproto ipv6 counter comment "ipv6"

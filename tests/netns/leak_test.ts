@@ -1,6 +1,6 @@
 /** Peers that come and go leave no descriptor and no memory behind in the running daemon. */
 
-import { equal, ok } from "node:assert/strict";
+import { ok, strictEqual as equal } from "node:assert/strict";
 import { Daemon, keyFile, makeKeys } from "./daemon.ts";
 import { CULVERTS } from "./implementation.ts";
 import { Lab } from "./lab.ts";

@@ -1,6 +1,6 @@
 /** What happens to the interface from outside: moved to another namespace, resized, taken down, watched for stray packets. */
 
-import { deepEqual, equal } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, strictEqual as equal } from "node:assert/strict";
 import { Daemon, keyFile, makeKeys } from "./daemon.ts";
 import { CULVERT_BATCH, CULVERTS, type Implementation, WIREGUARD_GO } from "./implementation.ts";
 import { type Host, Lab } from "./lab.ts";

@@ -1,6 +1,6 @@
 /** A gigabyte each way, once per carrier. */
 
-import { equal } from "node:assert/strict";
+import { strictEqual as equal } from "node:assert/strict";
 import { CULVERTS, WIREGUARD_GO } from "./implementation.ts";
 import { Lab } from "./lab.ts";
 import { netnsTest } from "./requirements.ts";

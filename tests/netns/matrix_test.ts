@@ -3,7 +3,7 @@
  * preshared key, both carriers. Nothing may be lost and nothing changed.
  */
 
-import { equal, ok } from "node:assert/strict";
+import { ok, strictEqual as equal } from "node:assert/strict";
 import { CULVERT_BATCH, CULVERT_DATAGRAM, CULVERTS, type Implementation, WIREGUARD_GO } from "./implementation.ts";
 import { Lab } from "./lab.ts";
 import { waitFor } from "./process.ts";

@@ -1,6 +1,6 @@
 /** The outer packets: their mark, their source address, their port, and hosts where something is missing. */
 
-import { equal, match, ok } from "node:assert/strict";
+import { match, ok, strictEqual as equal } from "node:assert/strict";
 import { CULVERTS, type Implementation, WIREGUARD_GO } from "./implementation.ts";
 import { Lab } from "./lab.ts";
 import { must, run, sleep } from "./process.ts";

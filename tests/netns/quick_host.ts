@@ -28,6 +28,7 @@ export class QuickHost implements AsyncDisposable {
   readonly host: Host;
   readonly router: Host;
   readonly far: Host;
+  readonly #names: string[] = [];
 
   private constructor(lab: Lab, hosts: { a: Host; router: Host; b: Host }) {
     this.lab = lab;
@@ -57,6 +58,7 @@ export class QuickHost implements AsyncDisposable {
     name: string = uniqueInterface(),
   ): Promise<string> {
     const path = `${this.lab.folder}/${name}.conf`;
+    this.#names.push(name);
     const lines = ["[Interface]", `PrivateKey = ${(await makeKeys()).privateKey}`, ...interfaceLines];
     for (const peer of peers) lines.push("", "[Peer]", `PublicKey = ${(await makeKeys()).publicKey}`, ...peer);
     await Deno.writeTextFile(path, `${lines.join("\n")}\n`, { mode: 0o600 });
@@ -106,8 +108,10 @@ export class QuickHost implements AsyncDisposable {
     await waitFor("the processes to end", async () => (await this.processes()).length === 0);
   }
 
+  /** With what a test that failed has left written down: it means a namespace that is gone. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.lab[Symbol.asyncDispose]();
+    for (const name of this.#names) if (hasState(name)) await Deno.remove(`/run/culvert/${name}.json`);
   }
 
   async #ip(...words: string[]): Promise<unknown[]> {

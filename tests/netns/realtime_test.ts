@@ -6,7 +6,7 @@
  * so their counters are unused and only the age of the key decides when they are sent again.
  */
 
-import { equal, ok } from "node:assert/strict";
+import { ok, strictEqual as equal } from "node:assert/strict";
 import { Capture } from "./capture.ts";
 import { firstHandshake } from "./daemon.ts";
 import { CULVERT_BATCH, CULVERT_DATAGRAM, type Implementation, WIREGUARD_GO } from "./implementation.ts";

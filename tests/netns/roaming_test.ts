@@ -1,6 +1,6 @@
 /** An end that moves – another address, another port of a NAT – takes its tunnel along. */
 
-import { equal, ok } from "node:assert/strict";
+import { ok, strictEqual as equal } from "node:assert/strict";
 import { CULVERT_BATCH, CULVERTS, type Implementation, WIREGUARD_GO } from "./implementation.ts";
 import { Lab } from "./lab.ts";
 import { must, sleep, waitFor } from "./process.ts";

@@ -1,6 +1,6 @@
 /** How the program starts and ends: what wg-quick, a supervisor and a person at a shell rely on. */
 
-import { equal, match, notEqual, ok } from "node:assert/strict";
+import { match, notStrictEqual as notEqual, ok, strictEqual as equal } from "node:assert/strict";
 import { Daemon, hasInterface, keyFile, makeKeys, startDetached } from "./daemon.ts";
 import { culvert, type Implementation, WIREGUARD_GO } from "./implementation.ts";
 import { type Host, Lab, uniqueInterface } from "./lab.ts";

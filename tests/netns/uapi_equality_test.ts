@@ -3,7 +3,7 @@
  * the same output and the same exit codes, but for the improvements listed here.
  */
 
-import { equal } from "node:assert/strict";
+import { strictEqual as equal } from "node:assert/strict";
 import { Daemon } from "./daemon.ts";
 import { CULVERTS, type Implementation, WIREGUARD_GO } from "./implementation.ts";
 import { Lab } from "./lab.ts";

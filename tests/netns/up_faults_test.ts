@@ -2,7 +2,7 @@
 
 import { deepStrictEqual as deepEqual, match, strictEqual as equal } from "node:assert/strict";
 import { CULVERT_FILE, program } from "./implementation.ts";
-import { exists, kill, must, readText, waitFor } from "./process.ts";
+import { exists, kill, must, readText, sleep, waitFor } from "./process.ts";
 import { hasState, nameOf, QuickHost } from "./quick_host.ts";
 import { netnsTest } from "./requirements.ts";
 
@@ -115,6 +115,30 @@ netnsTest("after kill -9 of culvert up itself, at any step, down restores the ho
   }
 });
 
+netnsTest("whenever culvert up or down is killed, the next command restores the host", NEEDS, async () => {
+  await using quick = await QuickHost.open();
+  const before = await quick.view();
+  const file = await quick.write([ADDRESSES, "# @kill-switch = on"], [FULL]);
+  const name = nameOf(file);
+  const reached = new Set<string>();
+  for (const verb of ["up", "down"]) {
+    for (let delay = 100; delay < 900; delay += 60) {
+      if (verb === "down") await quick.must("culvert", ["up", file]);
+      await killAfter(quick, [verb, file], delay);
+      reached.add(hasState(name) ? `${verb} ${stateOf(name).changes.length}` : `${verb} done or not begun`);
+      if (hasState(name)) {
+        const output = await quick.run("culvert", ["down", name]);
+        equal(output.code, 0, `killed after ${delay} ms: ${output.stderr}`);
+      }
+      await quick.untilEnded(name);
+      deepEqual(await quick.view(), before, `${verb} killed after ${delay} ms`);
+      equal(hasState(name), false);
+    }
+  }
+  // Else the delays do not suit this machine.
+  equal(reached.size >= 4, true, [...reached].join());
+}, 300_000);
+
 netnsTest("cleanup without a name leaves alone what is up and what is not its own", NEEDS, async () => {
   await using quick = await QuickHost.open();
   const { host } = quick;
@@ -151,6 +175,19 @@ netnsTest("a tunnel is not taken down from another network namespace", NEEDS, as
   await quick.must("culvert", ["down", file]);
 });
 
+netnsTest("a tunnel whose interface a hook has moved away is taken down", NEEDS, async () => {
+  await using quick = await QuickHost.open();
+  const before = await quick.view();
+  const hook = `PostUp = ip link set %i netns ${quick.far.name}`;
+  const file = await quick.write([ADDRESSES, hook], [["AllowedIPs = 10.44.0.0/16"]]);
+  await quick.must("culvert", ["up", file]);
+  match(await quick.far.must(["ip", "link"]), new RegExp(nameOf(file)));
+  await quick.must("culvert", ["down", file]);
+  await quick.untilEnded(nameOf(file));
+  equal((await quick.far.must(["ip", "link"])).includes(nameOf(file)), false);
+  deepEqual(await quick.view(), before);
+});
+
 netnsTest("two tunnels that come up at once claim different tables", NEEDS, async () => {
   await using quick = await QuickHost.open();
   const before = await quick.view();
@@ -161,6 +198,18 @@ netnsTest("two tunnels that come up at once claim different tables", NEEDS, asyn
   await Promise.all(files.map((file) => quick.must("culvert", ["down", file])));
   deepEqual(await quick.view(), before);
 });
+
+/** Starts a command and kills it in the middle, if it is not faster. */
+async function killAfter(quick: QuickHost, words: readonly string[], delay: number): Promise<void> {
+  const command = quick.host.spawn([await program(), ...words]);
+  await sleep(delay);
+  kill(command.pid, "SIGKILL");
+  await waitFor("its end", () => command.exited);
+}
+
+function stateOf(name: string): { changes: unknown[] } {
+  return JSON.parse(readText(`/run/culvert/${name}.json`));
+}
 
 async function killAll(quick: QuickHost): Promise<void> {
   for (const pid of await quick.processes()) kill(pid, "SIGKILL");

@@ -1,6 +1,6 @@
 /** wg-quick with culvert in place of wireguard-go, as its manual describes. */
 
-import { equal } from "node:assert/strict";
+import { strictEqual as equal } from "node:assert/strict";
 import { makeKeys } from "./daemon.ts";
 import { CULVERT_FILE, program, WIREGUARD_GO } from "./implementation.ts";
 import { type Host, Lab, uniqueInterface } from "./lab.ts";

@@ -5,7 +5,7 @@
  * Each interface has a network namespace, and a mount namespace with control sockets, hosts and name servers of its
  * own, so all interfaces have one name and nothing needs to be replaced in what is printed.
  */
-import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "node:assert/strict";
 import { CULVERT_FILE, program } from "./implementation.ts";
 import { type Host, Lab } from "./lab.ts";
 import { must, type Output, run, waitFor } from "./process.ts";
