@@ -15,20 +15,9 @@ export class Capture {
   /** Starts to capture on a device; returns once tcpdump listens. */
   static async start(host: Host, device: string, filter: string): Promise<Capture> {
     const file = await Deno.makeTempFile({ dir: host.lab.folder, suffix: ".pcap" });
-    const command = [
-      "tcpdump",
-      "-n",
-      "-U",
-      "--immediate-mode",
-      "-Z",
-      "root",
-      "-i",
-      device,
-      "-w",
-      file,
-      ...filter.split(" "),
-    ];
-    const process = host.spawn(command);
+    // In immediate mode every packet takes a slot of the snapshot length in the kernel's ring: short slots, many of them.
+    const options = ["-n", "-U", "--immediate-mode", "-s", "2048", "-B", "4096", "-Z", "root"];
+    const process = host.spawn(["tcpdump", ...options, "-i", device, "-w", file, ...filter.split(" ")]);
     await waitFor("tcpdump to listen", () => {
       if (process.exited) throw new Error(process.output());
       return process.output().includes("listening on");
