@@ -2,12 +2,11 @@
  * The configuration of one device: set requests are applied to a target strictly one after the other, each wholly or
  * not at all, whoever sends them; readers never see half a request.
  */
-import { wipe } from "../crypto/bytes.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
 import type { DeviceCommand, PlaneCommand } from "../tunnel/commands.ts";
 import type { DeviceTables } from "../tunnel/tables.ts";
 import { Model, type ModelView } from "./configuration_model.ts";
-import { planSet } from "./configuration_plan.ts";
+import { type Plan, planSet } from "./configuration_plan.ts";
 import { serializeGet } from "./uapi_reply.ts";
 import { ENOANO, type SetStatement, wipeStatements } from "./uapi_request.ts";
 
@@ -17,7 +16,7 @@ export interface ConfigurationTarget {
    * Applies all commands or none; a rejection with a positive `errno` says why none. Key bytes in the commands are
    * erased after the promise settles: a target keeps copies.
    */
-  apply(plane: PlaneCommand[], device: DeviceCommand[]): Promise<void>;
+  apply(plane: PlaneCommand[], device: Iterable<DeviceCommand>): Promise<void>;
   readonly tables: DeviceTables;
   /** The port bound now, or asked for while the link is down; 0 if unknown. */
   readonly listenPort: number;
@@ -49,7 +48,7 @@ export class Configuration {
    *
    * @returns 0, or a positive error number: then nothing was changed
    */
-  set(statements: readonly SetStatement[]): Promise<number> {
+  set(statements: Iterable<SetStatement>): Promise<number> {
     return this.#inTurn(async () => {
       try {
         return await this.#set(statements);
@@ -69,16 +68,15 @@ export class Configuration {
     return this.#inTurn(() => Promise.resolve(look(this.#model, this.#target)));
   }
 
-  async #set(statements: readonly SetStatement[]): Promise<number> {
-    let device: DeviceCommand[] = [];
+  async #set(statements: Iterable<SetStatement>): Promise<number> {
+    let plan: Plan | null = null;
     try {
-      const plan = planSet(statements, this.#model, this.#suite, this.#target.listenPort);
-      device = plan.device;
+      plan = planSet(statements, this.#model, this.#suite, this.#target.listenPort);
       if (plan.errno !== 0) {
         this.#model.rollback();
         return plan.errno;
       }
-      if (plan.plane.length + device.length > 0) await this.#target.apply(plan.plane, device);
+      await this.#apply(plan);
       this.#model.commit();
       return 0;
     } catch (error) {
@@ -87,9 +85,20 @@ export class Configuration {
       if (errno === 0) this.#log?.error(`Cannot apply a configuration: ${error}`);
       return errno === 0 ? ENOANO : errno;
     } finally {
-      for (const command of device) {
-        if ((command.op === "private-key" || command.op === "preshared-key") && command.key !== null) wipe(command.key);
-      }
+      plan?.device.clear();
+    }
+  }
+
+  /**
+   * Has the target do a part at a time, so that no packet waits for all of a large request. Only the first part can be
+   * refused: no other has plane commands.
+   */
+  async #apply({ plane, device }: Plan): Promise<void> {
+    if (device.length === 0 && plane.length > 0) return await this.#target.apply(plane, []);
+    let left = plane;
+    for (const piece of device.pieces()) {
+      await this.#target.apply(left, piece);
+      left = [];
     }
   }
 

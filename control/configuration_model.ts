@@ -5,19 +5,30 @@
  * Counters, handshake times and endpoints are not here: they live in DeviceTables, where the data plane moves them.
  */
 import { wipe } from "../crypto/bytes.ts";
-import { encodeHex } from "../crypto/encoding.ts";
+import type { Prefix } from "../tunnel/ip.ts";
+import { publicKeyOf, publicKeyText } from "../tunnel/public_key_text.ts";
+import { PrefixTable } from "./prefix_table.ts";
 
-/** A configured peer. */
-export interface PeerModel {
+/** A configured peer; its allowed IPs are the model's to tell. */
+export class PeerModel {
   /** Index in DeviceTables. */
   readonly slot: number;
-  readonly publicKey: Uint8Array;
+  /** The public key, as maps want it. */
+  readonly name: string;
   /** Secret. */
-  presharedKey: Uint8Array | null;
+  presharedKey: Uint8Array | null = null;
   /** Seconds, 0 = off. */
-  keepalive: number;
-  /** `address/cidr` in canonical text, in configuration order. */
-  allowedIps: Set<string>;
+  keepalive = 0;
+
+  constructor(slot: number, name: string) {
+    this.slot = slot;
+    this.name = name;
+  }
+
+  /** A copy of the public key. */
+  get publicKey(): Uint8Array {
+    return publicKeyOf(this.name);
+  }
 }
 
 /** Reading access to the model. */
@@ -30,6 +41,15 @@ export interface ModelView {
   /** In configuration order. */
   peers(): Iterable<PeerModel>;
   findPeer(publicKey: Uint8Array): PeerModel | undefined;
+  /** In the order in which the peer got them. */
+  allowedIps(peer: PeerModel): Iterable<Prefix>;
+}
+
+/** What a peer was before it changed, its allowed IPs as PrefixTable copies them. */
+interface PeerImage {
+  readonly presharedKey: Uint8Array | null;
+  readonly keepalive: number;
+  readonly allowedIps: Uint32Array;
 }
 
 /** How things were before the first change since the last commit. */
@@ -41,9 +61,8 @@ interface Before {
   peers: Map<string, PeerModel> | null;
   slots: Uint32Array | null;
   readonly created: Set<PeerModel>;
-  readonly changed: Map<PeerModel, Pick<PeerModel, "presharedKey" | "keepalive" | "allowedIps">>;
-  /** Earlier owners of prefixes, in order of change. */
-  readonly owners: [prefix: string, owner: PeerModel | undefined][];
+  /** Whoever gains or loses an allowed IP is here or above. */
+  readonly changed: Map<PeerModel, PeerImage>;
 }
 
 export class Model implements ModelView {
@@ -51,7 +70,9 @@ export class Model implements ModelView {
   #publicKey: Uint8Array | null = null;
   #fwmark = 0;
   #peers = new Map<string, PeerModel>();
-  readonly #owners = new Map<string, PeerModel>();
+  readonly #allowedIps = new PrefixTable();
+  /** The peer of every slot in use. */
+  readonly #bySlot: (PeerModel | null)[] = [];
   readonly #slots: SlotSet;
   #before: Before;
   /** The peer that was looked after last: most changes come in rows. */
@@ -88,7 +109,15 @@ export class Model implements ModelView {
   }
 
   findPeer(publicKey: Uint8Array): PeerModel | undefined {
-    return this.#peers.get(encodeHex(publicKey));
+    return this.#peers.get(publicKeyText(publicKey));
+  }
+
+  allowedIps(peer: PeerModel): Iterable<Prefix> {
+    return this.#allowedIps.list(peer.slot);
+  }
+
+  hasAllowedIps(peer: PeerModel): boolean {
+    return this.#allowedIps.has(peer.slot);
   }
 
   /** Both or neither are null. The model owns the bytes of `privateKey` from now on. */
@@ -107,14 +136,9 @@ export class Model implements ModelView {
     this.#keepPeers();
     const slot = this.#slots.take();
     if (slot === -1) return null;
-    const peer = {
-      slot,
-      publicKey: publicKey.slice(),
-      presharedKey: null,
-      keepalive: 0,
-      allowedIps: new Set<string>(),
-    };
-    this.#peers.set(encodeHex(publicKey), peer);
+    const peer = new PeerModel(slot, publicKeyText(publicKey));
+    this.#peers.set(peer.name, peer);
+    this.#bySlot[slot] = peer;
     // A peer that did not exist needs no image: rolling back forgets it.
     this.#lastKept = peer;
     this.#before.created.add(peer);
@@ -125,7 +149,8 @@ export class Model implements ModelView {
     this.#keepPeers();
     this.clearAllowedIps(peer);
     this.setPresharedKey(peer, null);
-    this.#peers.delete(encodeHex(peer.publicKey));
+    this.#peers.delete(peer.name);
+    this.#bySlot[peer.slot] = null;
     this.#slots.release(peer.slot);
   }
 
@@ -144,41 +169,29 @@ export class Model implements ModelView {
   /**
    * Gives the prefix to the peer, taking it from whoever has it.
    *
-   * @param prefix canonical text, so that equal prefixes are equal strings
+   * @param address 4 or 16 bytes, host bits cleared
    * @returns false if the peer has it already
    */
-  addAllowedIp(peer: PeerModel, prefix: string): boolean {
-    const owner = this.#owners.get(prefix);
-    if (owner === peer) return false;
-    if (owner !== undefined) {
-      this.#keepPeer(owner);
-      owner.allowedIps.delete(prefix);
-    }
+  addAllowedIp(peer: PeerModel, address: Uint8Array, cidr: number): boolean {
+    const owner = this.#allowedIps.owner(address, cidr);
+    if (owner === peer.slot) return false;
+    if (owner !== -1) this.#keepPeer(this.#bySlot[owner]!);
     this.#keepPeer(peer);
-    this.#before.owners.push([prefix, owner]);
-    this.#owners.set(prefix, peer);
-    peer.allowedIps.add(prefix);
+    this.#allowedIps.give(address, cidr, peer.slot);
     return true;
   }
 
   /** False if the prefix is not this peer's. */
-  removeAllowedIp(peer: PeerModel, prefix: string): boolean {
-    if (this.#owners.get(prefix) !== peer) return false;
+  removeAllowedIp(peer: PeerModel, address: Uint8Array, cidr: number): boolean {
+    if (this.#allowedIps.owner(address, cidr) !== peer.slot) return false;
     this.#keepPeer(peer);
-    this.#before.owners.push([prefix, peer]);
-    this.#owners.delete(prefix);
-    peer.allowedIps.delete(prefix);
-    return true;
+    return this.#allowedIps.remove(address, cidr);
   }
 
   clearAllowedIps(peer: PeerModel): void {
-    if (peer.allowedIps.size === 0) return;
+    if (!this.hasAllowedIps(peer)) return;
     this.#keepPeer(peer);
-    for (const prefix of peer.allowedIps) {
-      this.#before.owners.push([prefix, peer]);
-      this.#owners.delete(prefix);
-    }
-    peer.allowedIps.clear();
+    this.#allowedIps.clear(peer.slot);
   }
 
   /** The changes since the last commit hold. Erases the keys they replaced. */
@@ -196,11 +209,13 @@ export class Model implements ModelView {
     this.#fwmark = before.fwmark;
     if (before.peers !== null) this.#peers = before.peers;
     if (before.slots !== null) this.#slots.restore(before.slots);
-    for (const [peer, image] of before.changed) Object.assign(peer, image);
-    for (let i = before.owners.length - 1; i >= 0; i--) {
-      const [prefix, owner] = before.owners[i];
-      if (owner === undefined) this.#owners.delete(prefix);
-      else this.#owners.set(prefix, owner);
+    // All that was taken from anybody must be free before it is given back.
+    for (const peer of [...before.created, ...before.changed.keys()]) this.#allowedIps.clear(peer.slot);
+    for (const [peer, { presharedKey, keepalive, allowedIps }] of before.changed) {
+      peer.presharedKey = presharedKey;
+      peer.keepalive = keepalive;
+      this.#bySlot[peer.slot] = peer;
+      this.#allowedIps.restore(peer.slot, allowedIps);
     }
     this.#forget();
   }
@@ -222,7 +237,6 @@ export class Model implements ModelView {
       slots: null,
       created: new Set(),
       changed: new Map(),
-      owners: [],
     };
   }
 
@@ -236,9 +250,8 @@ export class Model implements ModelView {
     if (peer === this.#lastKept) return;
     this.#lastKept = peer;
     if (this.#before.changed.has(peer) || this.#before.created.has(peer)) return;
-    const { presharedKey, keepalive, allowedIps } = peer;
-    this.#before.changed.set(peer, { presharedKey, keepalive, allowedIps });
-    peer.allowedIps = new Set(allowedIps);
+    const { slot, presharedKey, keepalive } = peer;
+    this.#before.changed.set(peer, { presharedKey, keepalive, allowedIps: this.#allowedIps.copy(slot) });
   }
 
   #replaceSecret(former: Uint8Array | null, next: Uint8Array | null): void {

@@ -1,10 +1,18 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { encodeHex } from "../crypto/encoding.ts";
+import { formatAddress } from "../tunnel/address_text.ts";
 import { Model, type PeerModel } from "./configuration_model.ts";
 
 function key(byte: number): Uint8Array {
   return new Uint8Array(32).fill(byte);
+}
+
+/** One of four prefixes of both families. */
+function prefix(value: number): [address: Uint8Array, cidr: number] {
+  const address = new Uint8Array(value < 2 ? 4 : 16);
+  address.set([10, value]);
+  return [address, 16];
 }
 
 /** Everything the model remembers, as plain data. */
@@ -14,7 +22,7 @@ function snapshot(model: Model): unknown {
     publicKey: encodeHex(peer.publicKey),
     presharedKey: peer.presharedKey === null ? null : encodeHex(peer.presharedKey),
     keepalive: peer.keepalive,
-    allowedIps: [...peer.allowedIps],
+    allowedIps: Array.from(model.allowedIps(peer), ({ address, cidr }) => `${formatAddress(address)}/${cidr}`),
   }));
   return { privateKey: model.privateKey?.slice(), publicKey: model.publicKey?.slice(), fwmark: model.fwmark, peers };
 }
@@ -40,8 +48,8 @@ function changePeer(model: Model, peer: PeerModel, kind: number, value: number):
   else if (kind === 3) model.setPresharedKey(peer, value === 0 ? null : key(0x60 + value));
   else if (kind === 4) model.setKeepalive(peer, value);
   else if (kind === 5) model.clearAllowedIps(peer);
-  else if (kind === 6) model.removeAllowedIp(peer, `10.${value}.0.0/16`);
-  else model.addAllowedIp(peer, `10.${value}.0.0/16`);
+  else if (kind === 6) model.removeAllowedIp(peer, ...prefix(value));
+  else model.addAllowedIp(peer, ...prefix(value));
 }
 
 Deno.test("Model.rollback() restores everything, and what follows is as if nothing had been", () => {
@@ -69,7 +77,7 @@ Deno.test("Model gives every prefix one owner and every peer its own slot, lowes
       const former = new Set([...model.peers()].map(({ slot }) => slot));
       change(model, each);
       const peers = [...model.peers()];
-      const prefixes = peers.flatMap((peer) => [...peer.allowedIps]);
+      const prefixes = peers.flatMap((peer) => Array.from(model.allowedIps(peer), ({ address }) => address.join(".")));
       assert.equal(new Set(prefixes).size, prefixes.length);
       assert.equal(new Set(peers.map(({ slot }) => slot)).size, peers.length);
       const added = peers.find(({ slot }) => !former.has(slot));

@@ -10,17 +10,18 @@
 import { equalConstantTime, isZero } from "../crypto/bytes.ts";
 import { clampPrivateKey } from "../crypto/keys.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
-import { formatAddress } from "../tunnel/address_text.ts";
+import { commandList } from "../tunnel/command_list.ts";
 import type { DeviceCommand, PlaneCommand } from "../tunnel/commands.ts";
+import type { PackedList } from "../tunnel/packed_list.ts";
 import type { Model, PeerModel } from "./configuration_model.ts";
 import { ENOSPC, type SetStatement } from "./uapi_request.ts";
 
-/** What must be applied for the changed model to be true. Secret keys in it are copies. */
+/** What must be applied for the changed model to be true. It has copies of secret keys, to be cleared. */
 export interface Plan {
   /** 0, or positive: then nothing may be applied. */
   readonly errno: number;
   readonly plane: PlaneCommand[];
-  readonly device: DeviceCommand[];
+  readonly device: PackedList<DeviceCommand>;
 }
 
 /**
@@ -29,19 +30,22 @@ export interface Plan {
  * @param listenPort the port in use now, 0 if unknown
  */
 export function planSet(
-  statements: readonly SetStatement[],
+  statements: Iterable<SetStatement>,
   model: Model,
   suite: CryptoSuite,
   listenPort: number,
 ): Plan {
   const planner = new Planner(model, suite);
-  const fits = statements.every((statement) => planner.apply(statement)) && planner.endBlock();
-  if (!fits) return { errno: ENOSPC, plane: [], device: planner.device };
-  return { errno: 0, plane: planner.planeCommands(listenPort), device: planner.device };
+  const { device } = planner;
+  for (const statement of statements) {
+    if (!planner.apply(statement)) return { errno: ENOSPC, plane: [], device };
+  }
+  if (!planner.endBlock()) return { errno: ENOSPC, plane: [], device };
+  return { errno: 0, plane: planner.planeCommands(listenPort), device };
 }
 
 class Planner {
-  readonly device: DeviceCommand[] = [];
+  readonly device: PackedList<DeviceCommand> = commandList();
   readonly #model: Model;
   readonly #suite: CryptoSuite;
   readonly #formerMark: number;
@@ -128,7 +132,7 @@ class Planner {
     const ourselves = this.#model.findPeer(publicKey);
     if (ourselves !== undefined) this.#removePeer(ourselves);
     this.#model.setPrivateKey(key, publicKey);
-    this.device.push({ op: "private-key", key: key.slice() });
+    this.device.push({ op: "private-key", key });
   }
 
   #beginBlock(publicKey: Uint8Array): boolean {
@@ -176,14 +180,14 @@ class Planner {
         this.device.push({ op: "keepalive", peer: peer.slot, seconds: statement.value });
         break;
       case "replace_allowed_ips":
-        if (peer.allowedIps.size === 0) break;
+        if (!this.#model.hasAllowedIps(peer)) break;
         this.#model.clearAllowedIps(peer);
         this.device.push({ op: "clear-allowed-ips", peer: peer.slot });
         break;
       case "allowed_ip": {
         const { address, cidr, remove } = statement;
-        const prefix = `${formatAddress(address)}/${cidr}`;
-        const changed = remove ? this.#model.removeAllowedIp(peer, prefix) : this.#model.addAllowedIp(peer, prefix);
+        const model = this.#model;
+        const changed = remove ? model.removeAllowedIp(peer, address, cidr) : model.addAllowedIp(peer, address, cidr);
         const op = remove ? "remove-allowed-ip" : "allowed-ip";
         if (changed) this.device.push({ op, peer: peer.slot, address, cidr });
         break;
@@ -200,6 +204,6 @@ class Planner {
       return;
     }
     this.#model.setPresharedKey(peer, key);
-    this.device.push({ op: "preshared-key", peer: peer.slot, key: key === null ? null : key.slice() });
+    this.device.push({ op: "preshared-key", peer: peer.slot, key });
   }
 }

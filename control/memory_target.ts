@@ -40,7 +40,7 @@ export class MemoryTarget implements ConfigurationTarget {
     this.tables = DeviceTables.create({ peers, keypairs: 1 });
   }
 
-  async apply(plane: PlaneCommand[], device: DeviceCommand[]): Promise<void> {
+  async apply(plane: PlaneCommand[], device: Iterable<DeviceCommand>): Promise<void> {
     await this.delay();
     for (const command of plane) {
       if (command.op === "listen-port" && this.takenPorts.has(command.port)) {

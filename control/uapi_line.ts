@@ -7,10 +7,14 @@
  * Spec: https://www.wireguard.com/xplatform/#configuration-protocol
  */
 import { wipe } from "../crypto/bytes.ts";
+import { formatAddress } from "../tunnel/address_text.ts";
 import { KEY_BYTES } from "../tunnel/limits.ts";
 
 /** Longest line without its newline. The longest sensible one, an endpoint with a zone, has less than 100 bytes. */
 export const MAX_LINE_BYTES = 4096;
+
+/** The longest prefix: an IPv6 address of six groups and a dotted quad, and its length. */
+const MAX_PREFIX_TEXT = 45 + 4;
 
 const NEWLINE = 10;
 const ZERO = 48;
@@ -131,6 +135,23 @@ export class LineWriter {
     this.text(key, String(value));
   }
 
+  /** `key=address/cidr`, an address of 4 or 16 bytes. IPv4 without a string on the way: there may be 100,000 of them. */
+  prefix(key: string, address: Uint8Array, cidr: number): void {
+    this.#room(key.length + MAX_PREFIX_TEXT + 2);
+    this.#ascii(key);
+    this.#bytes[this.#length++] = 61;
+    if (address.length !== 4) this.#ascii(formatAddress(address));
+    else {
+      for (let i = 0; i < 4; i++) {
+        if (i > 0) this.#bytes[this.#length++] = 46;
+        this.#decimal(address[i]);
+      }
+    }
+    this.#bytes[this.#length++] = 47;
+    this.#decimal(cidr);
+    this.#bytes[this.#length++] = NEWLINE;
+  }
+
   /** `key=` and lowercase hex; the time taken does not depend on the bytes. */
   hex(key: string, bytes: Uint8Array): void {
     this.#room(key.length + 2 * bytes.length + 2);
@@ -152,6 +173,13 @@ export class LineWriter {
   /** What was written, not a copy: wiping it erases it. The writer must not be used afterwards. */
   take(): Uint8Array {
     return this.#bytes.subarray(0, this.#length);
+  }
+
+  /** A number below 1000. */
+  #decimal(value: number): void {
+    if (value >= 100) this.#bytes[this.#length++] = ZERO + Math.floor(value / 100);
+    if (value >= 10) this.#bytes[this.#length++] = ZERO + Math.floor(value / 10) % 10;
+    this.#bytes[this.#length++] = ZERO + value % 10;
   }
 
   #ascii(text: string): void {

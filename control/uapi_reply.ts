@@ -33,7 +33,7 @@ export function serializeGet(model: ModelView, tables: DeviceTables, listenPort:
   if (model.fwmark !== 0) writer.number("fwmark", model.fwmark);
   writeDrops(writer, tables.deviceDrops, 0);
   const record = new Uint8Array(ENDPOINT_BYTES);
-  for (const peer of model.peers()) writePeer(writer, peer, tables, record);
+  for (const peer of model.peers()) writePeer(writer, peer, model, tables, record);
   writer.number("errno", 0);
   writer.end();
   return writer.take();
@@ -51,7 +51,13 @@ export function serializeErrno(op: "get" | "set", errno: number): Uint8Array {
   return writer.take();
 }
 
-function writePeer(writer: LineWriter, peer: PeerModel, tables: DeviceTables, record: Uint8Array): void {
+function writePeer(
+  writer: LineWriter,
+  peer: PeerModel,
+  model: ModelView,
+  tables: DeviceTables,
+  record: Uint8Array,
+): void {
   writer.hex("public_key", peer.publicKey);
   writer.hex("preshared_key", peer.presharedKey ?? NO_KEY);
   writer.number("protocol_version", 1);
@@ -64,7 +70,7 @@ function writePeer(writer: LineWriter, peer: PeerModel, tables: DeviceTables, re
   writer.number("tx_bytes", tables.txBytes[peer.slot]);
   writer.number("rx_bytes", tables.rxBytes[peer.slot]);
   writer.number("persistent_keepalive_interval", peer.keepalive);
-  for (const prefix of peer.allowedIps) writer.text("allowed_ip", prefix);
+  for (const { address, cidr } of model.allowedIps(peer)) writer.prefix("allowed_ip", address, cidr);
   writeDrops(writer, tables.peerDrops, REASON_SLOTS * peer.slot);
 }
 

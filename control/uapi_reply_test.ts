@@ -4,6 +4,7 @@ import { endpointRecord } from "../tunnel/endpoint.ts";
 import { ENDPOINT_BYTES } from "../tunnel/endpoint.ts";
 import { BAD_MAC1, REASON_SLOTS, REPLAYED, TOO_LARGE } from "../tunnel/reasons.ts";
 import { DeviceTables } from "../tunnel/tables.ts";
+import { parsePrefix } from "../tunnel/address_text.ts";
 import { Model } from "./configuration_model.ts";
 import { serializeErrno, serializeGet } from "./uapi_reply.ts";
 import { type DeviceStatus, parseGetReply } from "./uapi_status.ts";
@@ -30,8 +31,8 @@ Deno.test("serializeGet() writes keys in wireguard-go's order and drop counters 
   assert.ok(first !== null && second !== null);
   model.setPresharedKey(first, key(0x11));
   model.setKeepalive(first, 25);
-  model.addAllowedIp(first, "10.0.0.0/8");
-  model.addAllowedIp(first, "2001:db8::/32");
+  model.addAllowedIp(first, Uint8Array.of(10, 0, 0, 0), 8);
+  model.addAllowedIp(first, Uint8Array.of(0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), 32);
   tables.endpoints.set(endpointRecord(Uint8Array.of(192, 0, 2, 1), 51820), first.slot * ENDPOINT_BYTES);
   tables.txBytes[first.slot] = 2 ** 40;
   tables.rxBytes[first.slot] = 148;
@@ -105,7 +106,7 @@ Deno.test("parseGetReply() reads what serializeGet() wrote", () => {
         const allowedIps = status.allowedIps.filter((prefix) =>
           expected.peers.every((p) => !p.allowedIps.includes(prefix))
         );
-        for (const prefix of allowedIps) model.addAllowedIp(peer, prefix);
+        for (const prefix of allowedIps) model.addAllowedIp(peer, ...prefixOf(prefix));
         tables.txBytes[i] = status.txBytes;
         tables.rxBytes[i] = status.rxBytes;
         tables.lastHandshake[i] = status.lastHandshake;
@@ -150,3 +151,8 @@ Deno.test("parseGetReply() ignores unknown keys, refuses malformed values and ne
   for (const reply of bad) assert.equal(read(reply), null, reply);
   fc.assert(fc.property(fc.uint8Array(), (garbage) => assert.equal(parseGetReply(garbage), null)));
 });
+
+function prefixOf(text: string): [address: Uint8Array, cidr: number] {
+  const { address, cidr } = parsePrefix(text)!;
+  return [address, cidr];
+}

@@ -14,7 +14,8 @@
 import { wipe } from "../crypto/bytes.ts";
 import { formatAddress, formatEndpoint, parseEndpoint, parsePrefix } from "../tunnel/address_text.ts";
 import { ENDPOINT_BYTES } from "../tunnel/endpoint.ts";
-import { Slab } from "./slab.ts";
+import type { PackedList } from "../tunnel/packed_list.ts";
+import { statementList } from "./statement_list.ts";
 import { isText, LineBuffer, LineWriter, MAX_LINE_BYTES, readKey, readNumber, readText } from "./uapi_line.ts";
 
 // Error numbers of replies, as Linux counts them.
@@ -56,7 +57,7 @@ export type SetStatement =
 /** A whole request. `errno` is 0 or positive; with a fault there are no statements. */
 export type UapiRequest =
   | { readonly op: "get"; readonly errno: number }
-  | { readonly op: "set"; readonly errno: number; readonly statements: SetStatement[] }
+  | { readonly op: "set"; readonly errno: number; readonly statements: PackedList<SetStatement> }
   /** Not a request at all, or an endless one: the connection is closed without a reply, as by wireguard-go. */
   | { readonly op: "unknown" };
 
@@ -66,10 +67,9 @@ export type InterfaceIndex = (name: string) => number | null;
 /** Reads the requests of one connection, one after the other. */
 export class RequestReader {
   readonly #lines = new LineBuffer();
-  readonly #slab = new Slab();
   readonly #interfaceIndex: InterfaceIndex | undefined;
   #op: "" | "get" | "set" = "";
-  #statements: SetStatement[] = [];
+  #statements = statementList();
   #errno = 0;
   #inPeer = false;
   #held = 0;
@@ -97,7 +97,7 @@ export class RequestReader {
     return next;
   }
 
-  /** The request that the last `feed` completed, once; else null. Its key bytes are now the caller's to wipe. */
+  /** The request that the last `feed` completed, once; else null. Its statements are now the caller's to clear. */
   request(): UapiRequest | null {
     const request = this.#request;
     this.#request = null;
@@ -107,17 +107,16 @@ export class RequestReader {
   /** Erases what was read of an incomplete request. */
   wipe(): void {
     this.#lines.wipe();
-    wipeStatements(this.#statements);
-    if (this.#request?.op === "set") wipeStatements(this.#request.statements);
+    this.#statements.clear();
+    if (this.#request?.op === "set") this.#request.statements.clear();
     this.#finish(null);
     this.#held = 0;
   }
 
   #finish(request: UapiRequest | null): void {
     this.#request = request;
-    this.#slab.reset();
     this.#op = "";
-    this.#statements = [];
+    this.#statements = statementList();
     this.#errno = 0;
     this.#inPeer = false;
   }
@@ -152,11 +151,11 @@ export class RequestReader {
     const statement = this.#statements.length === MAX_STATEMENTS ? E2BIG : this.#parse(bytes, start, end);
     if (typeof statement !== "number") {
       this.#statements.push(statement);
+      wipeStatements([statement]);
       return;
     }
     this.#errno = statement;
-    wipeStatements(this.#statements);
-    this.#statements = [];
+    this.#statements.clear();
   }
 
   #parse(bytes: Uint8Array, start: number, end: number): SetStatement | number {
@@ -167,13 +166,11 @@ export class RequestReader {
     if (key === "public_key") {
       this.#inPeer = true;
       const value = readKey(bytes, equals + 1, end);
-      return value === null ? EINVAL : { key, value: this.#slab.keep(value) };
+      return value === null ? EINVAL : { key, value };
     }
     const statement = this.#inPeer
       ? peerStatement(key, bytes, equals + 1, end, this.#interfaceIndex)
       : deviceStatement(key, bytes, equals + 1, end);
-    if (statement?.key === "allowed_ip") return { ...statement, address: this.#slab.keep(statement.address) };
-    if (statement?.key === "endpoint") return { key: "endpoint", value: this.#slab.keep(statement.value) };
     return statement ?? EINVAL;
   }
 }
@@ -188,7 +185,7 @@ export function serializeSet(statements: readonly SetStatement[]): Uint8Array {
 }
 
 /** Zeroes the secret keys of statements. */
-export function wipeStatements(statements: readonly SetStatement[]): void {
+export function wipeStatements(statements: Iterable<SetStatement>): void {
   for (const statement of statements) {
     if (statement.key === "private_key" || statement.key === "preshared_key") wipe(statement.value);
   }

@@ -27,8 +27,8 @@ export interface UapiListener {
 
 /** What requests are handed to; `Configuration` is one. */
 export interface UapiHandler {
-  /** Owns the statements. 0, or a positive error number: then nothing was changed. */
-  set(statements: readonly SetStatement[]): Promise<number>;
+  /** The statements are the server's and last until the promise settles. 0, or a positive error number. */
+  set(statements: Iterable<SetStatement>): Promise<number>;
   /** The whole reply; owned, and wiped, by the server. */
   get(): Promise<Uint8Array>;
 }
@@ -139,7 +139,11 @@ export class UapiServer {
     try {
       if (request.errno !== 0) return serializeErrno(request.op, request.errno);
       if (request.op === "get") return await this.#handler.get();
-      return serializeErrno("set", await this.#handler.set(request.statements));
+      try {
+        return serializeErrno("set", await this.#handler.set(request.statements));
+      } finally {
+        request.statements.clear();
+      }
     } catch (error) {
       this.#options.log?.error(`Control request failed: ${error instanceof Error ? error.stack : error}`);
       return serializeErrno(request.op, EIO);

@@ -3,6 +3,7 @@ import { receiveMessageOnPort } from "node:worker_threads";
 import { wipe } from "../crypto/bytes.ts";
 import { SyscallError } from "../ffi/errno.ts";
 import { drainEventfd } from "../ffi/eventfd.ts";
+import { unpackCommands } from "../tunnel/command_list.ts";
 import type { Plane } from "./plane.ts";
 import type { ApplyMessage, Failure, WorkerMessage } from "./worker_messages.ts";
 
@@ -45,15 +46,16 @@ export class Control {
     }
   }
 
-  #apply(plane: Plane, { id, plane: planeCommands, device }: ApplyMessage, now: number): void {
+  #apply(plane: Plane, { id, plane: planeCommands, device: packed }: ApplyMessage, now: number): void {
+    const device = new Uint8Array(packed);
     try {
-      plane.apply(planeCommands, device, now);
+      plane.apply(planeCommands, unpackCommands(device), now);
       this.post({ type: "applied", id, state: plane.state });
     } catch (error) {
       this.post({ type: "refused", id, failure: failureOf(error) });
     } finally {
       // The device keeps copies.
-      for (const command of device) if ("key" in command && command.key !== null) wipe(command.key);
+      wipe(device);
     }
   }
 }

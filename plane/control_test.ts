@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { createEventfd, signalEventfd } from "../ffi/eventfd.ts";
 import { close } from "../ffi/file.ts";
 import { libc } from "../ffi/libc.ts";
+import { packCommands } from "../tunnel/command_list.ts";
 import type { DeviceCommand } from "../tunnel/commands.ts";
 import { Control } from "./control.ts";
 import type { Plane } from "./plane.ts";
@@ -17,7 +18,7 @@ for (const fails of [false, true]) {
     const answered = Promise.withResolvers<WorkerMessage>();
     port1.onmessage = ({ data }: MessageEvent<WorkerMessage>): void => answered.resolve(data);
     const keys: Uint8Array[] = [];
-    const apply = (_: unknown, device: readonly DeviceCommand[]): void => {
+    const apply = (_: unknown, device: Iterable<DeviceCommand>): void => {
       for (const command of device) if ("key" in command && command.key !== null) keys.push(command.key);
       assert.deepEqual(keys.map((key) => key[0]), [7, 8]);
       if (fails) throw new Error("refused");
@@ -29,7 +30,7 @@ for (const fails of [false, true]) {
         { op: "preshared-key", peer: 0, key: new Uint8Array(32).fill(8) },
         { op: "preshared-key", peer: 1, key: null },
       ];
-      const message: ApplyMessage = { id: 1, plane: [], device };
+      const message: ApplyMessage = { id: 1, plane: [], device: packCommands(device) };
       port1.postMessage(message);
       signalEventfd(descriptor);
       assert.ok(new Control(port2, descriptor, new SharedArrayBuffer(4)).serve(plane, 0));

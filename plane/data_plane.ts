@@ -7,6 +7,7 @@ import { encodeBase64 } from "../crypto/encoding.ts";
 import { SyscallError } from "../ffi/errno.ts";
 import { createEventfd, signalEventfd } from "../ffi/eventfd.ts";
 import { close } from "../ffi/file.ts";
+import { packCommands } from "../tunnel/command_list.ts";
 import type { DeviceCommand, PlaneCommand } from "../tunnel/commands.ts";
 import { type Capacity, DEFAULT_CAPACITY, DeviceTables } from "../tunnel/tables.ts";
 import type {
@@ -73,6 +74,7 @@ export class DataPlane {
 
   readonly #log: PlaneLog;
   readonly #name: string;
+  readonly #isDebugging: boolean;
   readonly #worker: Worker;
   readonly #port: MessagePort;
   readonly #eventDescriptor: number;
@@ -108,6 +110,7 @@ export class DataPlane {
     const capacity = options.capacity ?? DEFAULT_CAPACITY;
     this.#log = options.log;
     this.#name = options.interfaceName;
+    this.#isDebugging = options.debug ?? false;
     this.carrier = options.carrier === "auto" ? "batch" : options.carrier;
     this.tables = DeviceTables.create(capacity);
     this.#eventDescriptor = createEventfd();
@@ -132,7 +135,7 @@ export class DataPlane {
       tables: this.tables.buffer as SharedArrayBuffer,
       capacity,
       keyLog: options.keyLog ?? false,
-      debug: options.debug ?? false,
+      debug: this.#isDebugging,
       observe: options.observe ?? 0,
     };
     this.#worker.postMessage(start, [port2]);
@@ -156,17 +159,16 @@ export class DataPlane {
    *
    * @throws {SyscallError} EADDRINUSE for a port, EPERM for a mark, …
    */
-  apply(plane: PlaneCommand[], device: DeviceCommand[]): Promise<void> {
+  apply(plane: PlaneCommand[], device: Iterable<DeviceCommand>): Promise<void> {
     if (this.#hasEnded || this.#stopping !== null) return Promise.reject(new Error("Data plane has ended"));
     const id = this.#nextId++;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#waiting.set(id, { resolve, reject });
-    const message: ApplyMessage = { id, plane, device };
-    this.#port.postMessage(message);
+    const message: ApplyMessage = { id, plane, device: packCommands(device) };
+    // Moved, so that no copy of a key is left behind.
+    this.#port.postMessage(message, [message.device]);
     signalEventfd(this.#eventDescriptor);
-    for (const command of device) {
-      if (command.op === "add-peer") this.#peerNames.set(command.peer, shortName(command.publicKey));
-    }
+    if (this.#isDebugging) this.#learnNames(device);
     return promise;
   }
 
@@ -272,6 +274,12 @@ export class DataPlane {
   #rejectWaiting(error: Error): void {
     for (const waiting of this.#waiting.values()) waiting.reject(error);
     this.#waiting.clear();
+  }
+
+  #learnNames(commands: Iterable<DeviceCommand>): void {
+    for (const command of commands) {
+      if (command.op === "add-peer") this.#peerNames.set(command.peer, shortName(command.publicKey));
+    }
   }
 
   #peerName(peer: number): string {

@@ -82,7 +82,7 @@ export class Plane {
    *
    * @throws {SyscallError} from a plane command
    */
-  apply(plane: readonly PlaneCommand[], device: readonly DeviceCommand[], now: number): void {
+  apply(plane: readonly PlaneCommand[], device: Iterable<DeviceCommand>, now: number): void {
     this.#applyToSockets(plane, now);
     for (const command of device) this.device.apply(command, now);
     this.network.flush();

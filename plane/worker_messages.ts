@@ -2,7 +2,7 @@
  * What the main thread and the data-plane worker tell each other. `StartMessage` goes to the new worker itself; all
  * else goes over the MessagePort it carries. The worker sleeps in poll, so main writes the eventfd after every message.
  */
-import type { DeviceCommand, PlaneCommand } from "../tunnel/commands.ts";
+import type { PlaneCommand } from "../tunnel/commands.ts";
 import type { Capacity } from "../tunnel/tables.ts";
 
 export interface StartMessage {
@@ -30,7 +30,11 @@ export interface StartMessage {
 export interface ApplyMessage {
   readonly id: number;
   readonly plane: readonly PlaneCommand[];
-  readonly device: readonly DeviceCommand[];
+  /**
+   * Device commands as command_list.ts packs them. Not a typed array: `receiveMessageOnPort` looks at all keys of what it
+   * returns, and each byte of an array is one (32 bytes of garbage for it).
+   */
+  readonly device: ArrayBuffer;
 }
 
 /** What main mirrors of the worker. */

@@ -30,17 +30,29 @@ export function parseAddress(text: string): Uint8Array | null {
 
 /** Writes an address of 4 or 16 bytes. */
 export function formatAddress(bytes: Uint8Array): string {
-  if (bytes.length === 4) return bytes.join(".");
+  if (bytes.length === 4) return formatIpv4(bytes, 0);
   if (bytes.length !== 16) throw new RangeError("Address must have 4 or 16 bytes");
   const groups: number[] = [];
   for (let at = 0; at < 16; at += 2) groups.push((bytes[at] << 8) | bytes[at + 1]);
   const [start, length] = longestZeroRun(groups);
   if (start === 0 && (length === 6 || (length === 5 && groups[5] === 0xffff))) {
-    return (length === 6 ? "::" : "::ffff:") + bytes.subarray(12).join(".");
+    return (length === 6 ? "::" : "::ffff:") + formatIpv4(bytes, 12);
   }
-  const text = groups.map((group) => group.toString(16));
-  if (length < 2) return text.join(":");
-  return `${text.slice(0, start).join(":")}::${text.slice(start + length).join(":")}`;
+  const gap = length < 2 ? GROUPS : start;
+  let text = "";
+  for (let i = 0; i < GROUPS; i++) {
+    if (i === gap) {
+      text += "::";
+      i += length - 1;
+    } else {
+      text += (i === 0 || text.endsWith("::") ? "" : ":") + groups[i].toString(16);
+    }
+  }
+  return text;
+}
+
+function formatIpv4(bytes: Uint8Array, at: number): string {
+  return `${bytes[at]}.${bytes[at + 1]}.${bytes[at + 2]}.${bytes[at + 3]}`;
 }
 
 /** Reads `address/length`; the length is mandatory, host bits stay as they are. Null if it is no prefix. */
@@ -149,11 +161,12 @@ function isIpv4Mapped(address: Uint8Array): boolean {
 
 /** Start and length of the longest run of zero groups, the first of equals. */
 function longestZeroRun(groups: number[]): [start: number, length: number] {
-  let best: [number, number] = [0, 0];
+  let bestStart = 0;
+  let bestLength = 0;
   let start = 0;
   for (let i = 0; i < groups.length; i++) {
     if (groups[i] !== 0) start = i + 1;
-    else if (i + 1 - start > best[1]) best = [start, i + 1 - start];
+    else if (i + 1 - start > bestLength) [bestStart, bestLength] = [start, i + 1 - start];
   }
-  return best;
+  return [bestStart, bestLength];
 }

@@ -23,6 +23,7 @@ import {
   COOKIE_TYPE,
   TYPE_COOKIE_REPLY,
 } from "./messages.ts";
+import { publicKeyOf, publicKeyText } from "./public_key_text.ts";
 
 const LABEL_MAC1 = new TextEncoder().encode("mac1----");
 const LABEL_COOKIE = new TextEncoder().encode("cookie--");
@@ -112,18 +113,17 @@ export class CookieChecker {
 /** The sender's side: puts MACs on messages and keeps the cookie. One per peer. */
 export class CookieGenerator {
   readonly #suite: CryptoSuite;
-  readonly #mac1Key: Uint8Array;
-  readonly #cookieKey: Uint8Array;
-  readonly #lastMac1: Uint8Array = new Uint8Array(MAC_BYTES);
-  #awaitsReply = false;
+  readonly #peer: string;
+  /** MAC1 of the last message, null once it was answered. */
+  #lastMac1: Uint8Array | null = null;
   #cookie: Uint8Array | null = null;
   #cookieSince = -Infinity;
 
   /** @param peerPublicKey 32 bytes */
   constructor(suite: CryptoSuite, peerPublicKey: Uint8Array) {
     this.#suite = suite;
-    this.#mac1Key = suite.hash(LABEL_MAC1, peerPublicKey);
-    this.#cookieKey = suite.hash(LABEL_COOKIE, peerPublicKey);
+    // Both keys take half a microsecond to make and, kept for every peer, 460 bytes.
+    this.#peer = publicKeyText(peerPublicKey);
   }
 
   /**
@@ -134,8 +134,7 @@ export class CookieGenerator {
   addMacs(message: Uint8Array, now: number): void {
     const mac1At = message.length - MACS_BYTES;
     const mac2At = message.length - MAC_BYTES;
-    this.#lastMac1.set(this.#suite.mac(this.#mac1Key, message.subarray(0, mac1At)));
-    this.#awaitsReply = true;
+    this.#lastMac1 = this.#suite.mac(this.#key(LABEL_MAC1), message.subarray(0, mac1At));
     message.set(this.#lastMac1, mac1At);
     if (this.#cookie !== null && now - this.#cookieSince < COOKIE_REFRESH_TIME) {
       message.set(this.#suite.mac(this.#cookie, message.subarray(0, mac2At)), mac2At);
@@ -152,22 +151,25 @@ export class CookieGenerator {
    * @returns false if it is no answer to the last message; then nothing has changed
    */
   consumeReply(reply: Uint8Array, now: number): boolean {
-    if (!this.#awaitsReply || reply.length !== COOKIE_REPLY_BYTES) return false;
+    if (this.#lastMac1 === null || reply.length !== COOKIE_REPLY_BYTES) return false;
     const nonce = reply.subarray(COOKIE_NONCE, COOKIE_NONCE + COOKIE_NONCE_BYTES);
-    const cookie = this.#suite.openX(this.#cookieKey, nonce, reply.subarray(COOKIE_COOKIE), this.#lastMac1);
+    const cookie = this.#suite.openX(this.#key(LABEL_COOKIE), nonce, reply.subarray(COOKIE_COOKIE), this.#lastMac1);
     if (cookie === null) return false;
     this.#forgetCookie();
     this.#cookie = cookie;
     this.#cookieSince = now;
-    this.#awaitsReply = false;
+    this.#lastMac1 = null;
     return true;
   }
 
   /** Forgets the cookie and the last message. */
   wipe(): void {
     this.#forgetCookie();
-    wipe(this.#lastMac1);
-    this.#awaitsReply = false;
+    this.#lastMac1 = null;
+  }
+
+  #key(label: Uint8Array): Uint8Array {
+    return this.#suite.hash(label, publicKeyOf(this.#peer));
   }
 
   #forgetCookie(): void {

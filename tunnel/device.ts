@@ -22,6 +22,7 @@ import { TYPE_DATA } from "./messages.ts";
 import { Peer } from "./peer.ts";
 import { PeerEndpoints } from "./peer_endpoints.ts";
 import type { DatagramSink, PacketSink } from "./ports.ts";
+import { publicKeyText } from "./public_key_text.ts";
 import { RandomPool } from "./random_pool.ts";
 import { RateLimiter } from "./rate_limiter.ts";
 import { DEVICE_DOWN, MALFORMED, REASON_SLOTS, SEND_FAILED, STAGING_EXPIRED } from "./reasons.ts";
@@ -232,7 +233,7 @@ export class Device {
       case "remove-peer":
         return this.#removePeer(command.peer);
       case "preshared-key":
-        return void this.#peer(command.peer).presharedKey.set(command.key ?? NO_KEY);
+        return this.#peer(command.peer).setPresharedKey(command.key);
       case "endpoint":
         return this.#endpoints.set(command.peer, command.record);
       case "keepalive":
@@ -277,7 +278,7 @@ export class Device {
     const { peers, timers, keypairs, tables, suite } = this.#context;
     const peer = new Peer(slot, publicKey, suite);
     peers[slot] = peer;
-    this.#peersByKey.set(directoryKey(publicKey), peer);
+    this.#peersByKey.set(peer.name, peer);
     timers.reset(slot);
     keypairs.reset(slot);
     tables.rxBytes[slot] = 0;
@@ -294,7 +295,7 @@ export class Device {
     this.#expireSessions(peer);
     this.#endpoints.clear(slot);
     peer.wipe();
-    this.#peersByKey.delete(directoryKey(peer.publicKey));
+    this.#peersByKey.delete(peer.name);
     this.#context.peers[slot] = null;
   }
 
@@ -352,7 +353,7 @@ export class Device {
   }
 
   #find(publicKey: Uint8Array): Peer | null {
-    return this.#peersByKey.get(directoryKey(publicKey)) ?? null;
+    return this.#peersByKey.get(publicKeyText(publicKey)) ?? null;
   }
 
   #peer(slot: number): Peer {
@@ -362,10 +363,4 @@ export class Device {
   }
 }
 
-const NO_KEY = new Uint8Array(32);
 const SILENT: DeviceLog = { debug: (): void => {} };
-
-/** A public key as a map key: 32 Latin-1 characters. */
-function directoryKey(publicKey: Uint8Array): string {
-  return String.fromCharCode(...publicKey);
-}

@@ -4,7 +4,10 @@ import type { NoiseState } from "../crypto/noise.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
 import { CookieGenerator } from "./cookie.ts";
 import { KEY_BYTES, TIMESTAMP_BYTES } from "./limits.ts";
+import { publicKeyOf, publicKeyText } from "./public_key_text.ts";
 import { Staging } from "./staging.ts";
+
+const NO_KEY = new Uint8Array(KEY_BYTES);
 
 /** What we are: a static key pair. */
 export interface Identity {
@@ -14,9 +17,8 @@ export interface Identity {
 
 export class Peer {
   readonly slot: number;
-  readonly publicKey: Uint8Array;
-  readonly presharedKey: Uint8Array = new Uint8Array(KEY_BYTES);
-  readonly cookies: CookieGenerator;
+  /** The public key, as maps want it. */
+  readonly name: string;
   readonly staged: Staging = new Staging();
 
   /** Persistent keepalive was switched on: the first one is due at the end of the block that brings the endpoint. */
@@ -27,7 +29,9 @@ export class Peer {
   handshakeIndex = 0;
 
   /** Timestamp of the newest initiation accepted from the peer: greatest wins, older ones are replays. */
-  readonly latestTimestamp: Uint8Array = new Uint8Array(TIMESTAMP_BYTES);
+  get latestTimestamp(): Uint8Array {
+    return this.#latestTimestamp ??= new Uint8Array(TIMESTAMP_BYTES);
+  }
   lastInitiationReceived = -Infinity;
   /** Unix milliseconds in our newest initiation. */
   lastTimestampSent = -Infinity;
@@ -35,14 +39,37 @@ export class Peer {
   lastHandshakeSent = -Infinity;
 
   readonly #suite: CryptoSuite;
+  #cookies: CookieGenerator | null = null;
+  #latestTimestamp: Uint8Array | null = null;
+  #presharedKey: Uint8Array | null = null;
   /** DH(our static, theirs); undefined until it is needed, null if their key is a low-order point. */
   #staticStatic: Uint8Array | null | undefined = undefined;
 
   constructor(slot: number, publicKey: Uint8Array, suite: CryptoSuite) {
     this.slot = slot;
-    this.publicKey = publicKey.slice();
+    this.name = publicKeyText(publicKey);
     this.#suite = suite;
-    this.cookies = new CookieGenerator(suite, this.publicKey);
+  }
+
+  /** Made at the first handshake. */
+  get cookies(): CookieGenerator {
+    return this.#cookies ??= new CookieGenerator(this.#suite, this.publicKey);
+  }
+
+  /** A copy of the public key. */
+  get publicKey(): Uint8Array {
+    return publicKeyOf(this.name);
+  }
+
+  /** Not to be written; zeros stand for none. */
+  get presharedKey(): Uint8Array {
+    return this.#presharedKey ?? NO_KEY;
+  }
+
+  /** Keeps a copy. @param key 32 secret bytes, null for none */
+  setPresharedKey(key: Uint8Array | null): void {
+    if (this.#presharedKey !== null) wipe(this.#presharedKey);
+    this.#presharedKey = key === null ? null : key.slice();
   }
 
   /** DH of both static keys, computed at the first handshake and kept; null for a low-order public key. */
@@ -69,8 +96,8 @@ export class Peer {
   wipe(): void {
     this.wipeHandshake();
     this.forgetIdentity();
-    wipe(this.presharedKey);
-    this.cookies.wipe();
+    this.setPresharedKey(null);
+    this.#cookies?.wipe();
     this.staged.clear();
   }
 }

@@ -8,6 +8,7 @@
  * The owner word is peer · 256 + prefix length. Entry 0 does not exist. A peer's list has the order in which it was
  * given its prefixes; `previous` of the first entry is the last one.
  */
+import { moveInto } from "./growth.ts";
 
 const OWNER = 0;
 const NEXT = 1;
@@ -23,11 +24,11 @@ const INITIAL_ENTRIES = 16;
 
 export class PrefixEntries {
   /** The entries, for hot look-ups; replaced when it grows. */
-  words: Uint32Array;
+  words: Uint32Array<ArrayBuffer>;
   readonly #keyWords: number;
   readonly #stride: number;
   /** First entry of each peer. */
-  #heads: Int32Array = new Int32Array(INITIAL_ENTRIES);
+  #heads = new Int32Array(INITIAL_ENTRIES);
   #used = 1;
   #free = 0;
   #size = 0;
@@ -83,11 +84,8 @@ export class PrefixEntries {
     let entry = this.#free;
     if (entry !== 0) this.#free = this.#tail(entry, NEXT);
     else entry = this.#used++;
-    if (entry * this.#stride === this.words.length) {
-      const larger = new Uint32Array(2 * this.words.length);
-      larger.set(this.words);
-      this.words = larger;
-    }
+    const { length } = this.words;
+    if (entry * this.#stride === length) this.words = moveInto(new Uint32Array(2 * length), this.words);
     this.words.set(key, entry * this.#stride);
     this.#append(entry, cidr, peer);
     this.#size++;
@@ -110,9 +108,7 @@ export class PrefixEntries {
 
   #append(entry: number, cidr: number, peer: number): void {
     if (peer >= this.#heads.length) {
-      const larger = new Int32Array(Math.max(peer + 1, 2 * this.#heads.length));
-      larger.set(this.#heads);
-      this.#heads = larger;
+      this.#heads = moveInto(new Int32Array(Math.max(peer + 1, 2 * this.#heads.length)), this.#heads);
     }
     this.#setTail(entry, OWNER, peer * 2 ** OWNER_SHIFT + cidr);
     this.#setTail(entry, NEXT, 0);

@@ -12,6 +12,7 @@
  *
  * Node 0 does not exist; its first child is the root.
  */
+import { moveInto } from "./growth.ts";
 import { ENTRY_TAIL_WORDS, OWNER_SHIFT, PrefixEntries } from "./prefix_entries.ts";
 
 const NODE_WORDS = 4;
@@ -28,7 +29,7 @@ const KEY6_STRIDE = 4 + ENTRY_TAIL_WORDS;
 
 export class PrefixTrie {
   readonly entries: PrefixEntries;
-  #nodes: Int32Array = new Int32Array(INITIAL_NODES * NODE_WORDS);
+  #nodes = new Int32Array(INITIAL_NODES * NODE_WORDS);
   #used = 1;
   #free = 0;
   #count = 0;
@@ -191,11 +192,7 @@ export class PrefixTrie {
     if (node !== 0) this.#free = this.#nodes[node * NODE_WORDS + CHILD];
     else node = this.#used++;
     const at = node * NODE_WORDS;
-    if (at === this.#nodes.length) {
-      const larger = new Int32Array(2 * this.#nodes.length);
-      larger.set(this.#nodes);
-      this.#nodes = larger;
-    }
+    if (at === this.#nodes.length) this.#nodes = moveInto(new Int32Array(2 * at), this.#nodes);
     this.#nodes.fill(0, at, at + NODE_WORDS);
     this.#nodes[at + BIT] = bit;
     this.#count++;

@@ -6,8 +6,11 @@
 import { wipe } from "../crypto/bytes.ts";
 import { MAX_STAGED_PACKETS } from "./limits.ts";
 
+/** Shared by all that are empty. */
+const EMPTY: Uint8Array[] = [];
+
 export class Staging {
-  #packets: Uint8Array[] = [];
+  #packets = EMPTY;
 
   get length(): number {
     return this.#packets.length;
@@ -17,6 +20,7 @@ export class Staging {
   push(packet: Uint8Array): boolean {
     const full = this.#packets.length >= MAX_STAGED_PACKETS;
     if (full) wipe(this.#packets.shift()!);
+    if (this.#packets === EMPTY) this.#packets = [];
     this.#packets.push(packet.slice());
     return !full;
   }
@@ -24,7 +28,7 @@ export class Staging {
   /** All packets in order; the queue is empty afterwards. */
   take(): Uint8Array[] {
     const packets = this.#packets;
-    this.#packets = [];
+    this.#packets = EMPTY;
     return packets;
   }
 
