@@ -120,7 +120,7 @@ export { publicKey } from "./crypto/x25519.ts";
 export { generatePresharedKey, generatePrivateKey } from "./host/keys.ts";
 
 // The data plane.
-export { DataPlane, type DataPlaneOptions } from "./plane/data_plane.ts";
+export { DataPlane, type DataPlaneOptions, defaultThreads, MAX_THREADS } from "./plane/data_plane.ts";
 export { ENGINE_NAMES } from "./plane/engines.ts";
 
 // Control.

@@ -6,6 +6,7 @@ import {
   createInterface,
   DataPlane,
   DEFAULT_MTU,
+  defaultThreads,
   HostError,
   interfaceIndex,
   realSuite,
@@ -28,6 +29,8 @@ export interface InterfaceOptions {
   readonly carrier: "auto" | "batch" | "datagram";
   readonly engine: string;
   readonly usesOffload: boolean;
+  /** Null chooses by the number of cores. */
+  readonly threads: number | null;
   readonly environment: Environment;
 }
 
@@ -62,10 +65,13 @@ async function serve(options: InterfaceOptions): Promise<void> {
   const keyLog = options.keyLogFile === null ? null : KeyLogFile.open(options.keyLogFile);
   opened.defer(() => keyLog?.close());
 
-  const tunnel = environment.tunFd === null ? createInterface(options.name) : adoptInterface(environment.tunFd);
+  const threads = threadsOf(options);
+  const { tunFd } = environment;
+  const tunnel = tunFd === null ? createInterface(options.name, threads) : adoptInterface(tunFd);
   opened.defer(() => releaseInterface(tunnel));
   const programLog = startLog(environment.logLevel);
   const log = prefixLog(programLog, tunnel.name);
+  if (tunnel.furtherFds.length + 1 < threads) log.info("the TUN device has a single queue: 1 thread");
   setUpLink(tunnel, DEFAULT_MTU, log.debug);
 
   const { uapiFd } = environment;
@@ -83,12 +89,17 @@ async function serve(options: InterfaceOptions): Promise<void> {
   const watch = socket.file?.watch(() => end.because("the control socket was removed"));
   opened.defer(() => watch?.close());
 
-  log.debug(`ready; ${plane.carrier} carrier`);
+  log.debug(`ready; ${plane.carrier} carrier, threads: ${tunnel.furtherFds.length + 1}`);
   if (environment.detached && !foreground) reportReady(environment.keepsLog);
   log.debug(`ending: ${await end.reason}`);
   if (plane.failure !== null) {
     throw new OperatorError(`the data plane of ${tunnel.name} broke down: ${plane.failure.message}; start it again`);
   }
+}
+
+/** The datagram carrier has one. */
+function threadsOf({ threads, carrier }: InterfaceOptions): number {
+  return carrier === "datagram" ? 1 : threads ?? defaultThreads(navigator.hardwareConcurrency);
 }
 
 async function startPlane(
@@ -100,6 +111,7 @@ async function startPlane(
   try {
     const plane = await DataPlane.start({
       tunFd: tunnel.fd,
+      furtherTunFds: tunnel.furtherFds,
       hasVnetHeader: tunnel.hasVnetHeader,
       interfaceName: tunnel.name,
       carrier: options.carrier,

@@ -2,7 +2,7 @@
 import { Command, CommanderError, Option } from "commander";
 import { basename } from "node:path";
 import process from "node:process";
-import { ENGINE_NAMES } from "../mod.ts";
+import { ENGINE_NAMES, MAX_THREADS } from "../mod.ts";
 import { checkCommand } from "./check.ts";
 import { completionCommand } from "./completion.ts";
 import { type InterfaceOptions, runInterface } from "./interface.ts";
@@ -70,6 +70,11 @@ export function createProgram(args: readonly string[], result: { code: number })
       new Option("--carrier <carrier>", "how datagrams travel").choices(["auto", "batch", "datagram"]).default("auto"),
     )
     .addOption(new Option("--engine <engine>", "what seals packets").choices(ENGINE_NAMES).default("auto"))
+    .addOption(
+      new Option("--threads <count>", "threads that move packets (default: by the number of cores)").argParser(
+        readThreads,
+      ),
+    )
     .addOption(new Option("--no-offload", "do not let the kernel join and cut packets"))
     .version(`culvert ${VERSION}`, "-V, --version", "print the version")
     .helpOption("-h, --help", "print this help")
@@ -95,6 +100,7 @@ interface ProgramOptions {
   readonly carrier: InterfaceOptions["carrier"];
   readonly engine: string;
   readonly offload: boolean;
+  readonly threads?: number;
 }
 
 const HELP_TEXT = `
@@ -121,6 +127,9 @@ async function startInterface(
 ): Promise<number> {
   if (name === undefined) throw new UsageError("an interface name or a verb is missing; see culvert --help");
   checkInterfaceName(name);
+  if (options.carrier === "datagram" && (options.threads ?? 1) > 1) {
+    throw new UsageError("--threads is for the batch carrier; the datagram carrier has one thread");
+  }
   const environment = readEnvironment((key) => Deno.env.get(key));
   if (!namesOnly(environment)) checkNotMistyped(name, verbs);
   return await runInterface({
@@ -130,6 +139,7 @@ async function startInterface(
     carrier: options.carrier,
     engine: options.engine,
     usesOffload: options.offload,
+    threads: options.threads ?? null,
     environment,
   });
 }
@@ -137,6 +147,14 @@ async function startInterface(
 /** Started in wireguard-go's place: by a program, or under its name. Then no person has mistyped a verb. */
 function namesOnly(environment: Environment): boolean {
   return environment.foreground || environment.calledByProgram || basename(process.argv0) === "wireguard-go";
+}
+
+function readThreads(text: string): number {
+  const threads = Number(text);
+  if (!/^[1-9]\d*$/.test(text) || threads > MAX_THREADS) {
+    throw new UsageError(`--threads takes a number from 1 to ${MAX_THREADS}`);
+  }
+  return threads;
 }
 
 function versionCommand(): Command {

@@ -67,8 +67,8 @@ function writePeer(
   const seconds = Math.floor(milliseconds / 1000);
   writer.number("last_handshake_time_sec", seconds);
   writer.number("last_handshake_time_nsec", Math.floor((milliseconds - 1000 * seconds) * 1e6));
-  writer.number("tx_bytes", tables.txBytes[peer.slot]);
-  writer.number("rx_bytes", tables.rxBytes[peer.slot]);
+  writer.number("tx_bytes", tables.sentBytes(peer.slot));
+  writer.number("rx_bytes", tables.receivedBytes(peer.slot));
   writer.number("persistent_keepalive_interval", peer.keepalive);
   for (const { address, cidr } of model.allowedIps(peer)) writer.prefix("allowed_ip", address, cidr);
   writeDrops(writer, tables.peerDrops, REASON_SLOTS * peer.slot);

@@ -14,6 +14,8 @@ export const IFF_MULTI_QUEUE = 0x0100;
 export const IFF_NO_PI = 0x1000;
 /** A 10-byte virtio_net header before the packet. */
 export const IFF_VNET_HDR = 0x4000;
+/** The device must not exist yet. */
+const IFF_TUN_EXCL = 0x8000;
 
 /** Bits for `setTunOffload`: what a packet read may still lack. */
 export const TUN_F_CSUM = 0x01;
@@ -41,10 +43,13 @@ export interface TunOptions {
   readonly vnetHdr?: boolean;
   /** More than one descriptor may be open on the device. */
   readonly multiQueue?: boolean;
+  /** Only a new device will do: EBUSY if there is one of that name. */
+  readonly exclusive?: boolean;
 }
 
 /**
- * Creates a TUN device, or attaches to a persistent one nobody uses. Non-blocking, close-on-exec.
+ * Creates a TUN device, or attaches to a persistent one nobody uses, or another descriptor to one of several queues.
+ * Non-blocking, close-on-exec.
  *
  * @param name at most 15 bytes; `%d` in it is replaced by a number, an empty one becomes `tun%d`
  * @throws {SyscallError} ENOENT or ENODEV (no TUN driver), EPERM, EBUSY (in use), EINVAL (bad name, or another kind of
@@ -52,7 +57,8 @@ export interface TunOptions {
  */
 export function openTun(name: string, options: TunOptions = {}): { fd: number; name: string } {
   const request = interfaceRequest(name);
-  const flags = IFF_TUN | IFF_NO_PI | (options.vnetHdr ? IFF_VNET_HDR : 0) | (options.multiQueue ? IFF_MULTI_QUEUE : 0);
+  const flags = IFF_TUN | IFF_NO_PI | (options.vnetHdr ? IFF_VNET_HDR : 0) |
+    (options.multiQueue ? IFF_MULTI_QUEUE : 0) | (options.exclusive ? IFF_TUN_EXCL : 0);
   new DataView(request.buffer).setUint16(IFREQ_FLAGS, flags, true);
   const fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK);
   try {

@@ -113,6 +113,11 @@ export function openUdpPair(port: number, options: UdpOptions = {}): UdpPair {
   }
 }
 
+/** Lets further sockets of this user share the port of two that had it to themselves, by `reusePort`. */
+export function shareUdpPair(pair: UdpPair): void {
+  for (const fd of [pair.fd4, pair.fd6]) if (fd >= 0) setOption("SO_REUSEPORT", fd, SOL_SOCKET, SO_REUSEPORT, 1);
+}
+
 /** Closes what `openUdpPair` opened. */
 export function closeUdpPair(pair: UdpPair): void {
   if (pair.fd4 >= 0) close(pair.fd4);

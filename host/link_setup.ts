@@ -10,6 +10,8 @@ import { HostError } from "./host_error.ts";
 /** An open TUN device; it vanishes when the descriptor is closed. */
 export interface TunnelInterface {
   readonly fd: number;
+  /** Further queues of the device, for further threads. */
+  readonly furtherFds: readonly number[];
   readonly name: string;
   /** Another program opened it. */
   readonly isAdopted: boolean;
@@ -21,11 +23,13 @@ export interface TunnelInterface {
  * Makes a TUN device.
  *
  * @param name 1 to 15 bytes
+ * @param queues how many descriptors, one for each thread; a persistent device made with one queue stays at one
  * @throws {HostError}
  */
-export function createInterface(name: string): TunnelInterface {
+export function createInterface(name: string, queues = 1): TunnelInterface {
   try {
-    return { ...openTun(name, { vnetHdr: true }), isAdopted: false, hasVnetHeader: true };
+    const { furtherFds, ...tun } = openQueues(name, queues);
+    return { ...tun, furtherFds, isAdopted: false, hasVnetHeader: true };
   } catch (error) {
     throw error instanceof SyscallError ? new HostError(creationFailure(name, error)) : error;
   }
@@ -42,7 +46,7 @@ export function adoptInterface(fd: number): TunnelInterface {
     if ((flags & IFF_TUN) === 0 || (flags & IFF_NO_PI) === 0) {
       throw new HostError(`descriptor ${fd} is not a TUN opened with IFF_NO_PI; open it so`);
     }
-    return { fd, name, isAdopted: true, hasVnetHeader: (flags & IFF_VNET_HDR) !== 0 };
+    return { fd, furtherFds: [], name, isAdopted: true, hasVnetHeader: (flags & IFF_VNET_HDR) !== 0 };
   } catch (error) {
     if (!(error instanceof SyscallError)) throw error;
     throw new HostError(`descriptor ${fd} is not an open TUN device (${error.code}); check WG_TUN_FD`);
@@ -51,7 +55,35 @@ export function adoptInterface(fd: number): TunnelInterface {
 
 /** Lets the interface go. */
 export function releaseInterface(tunnel: TunnelInterface): void {
-  close(tunnel.fd);
+  for (const fd of [...tunnel.furtherFds, tunnel.fd]) close(fd);
+}
+
+function openQueues(name: string, queues: number): { fd: number; name: string; furtherFds: number[] } {
+  const furtherFds: number[] = [];
+  const first = queues === 1 ? null : openFirstQueue(name);
+  if (first === null) return { ...openTun(name, { vnetHdr: true }), furtherFds };
+  try {
+    while (furtherFds.length < queues - 1) {
+      furtherFds.push(openTun(first.name, { vnetHdr: true, multiQueue: true }).fd);
+    }
+  } catch (error) {
+    for (const fd of [...furtherFds, first.fd]) close(fd);
+    throw error;
+  }
+  return { ...first, furtherFds };
+}
+
+/**
+ * A new device, or null if there is one of the name, or queues are unknown to the kernel. It must be new: a queue could
+ * be had of another program's device too.
+ */
+function openFirstQueue(name: string): { fd: number; name: string } | null {
+  try {
+    return openTun(name, { vnetHdr: true, multiQueue: true, exclusive: true });
+  } catch (error) {
+    if (error instanceof SyscallError && (error.errno === EBUSY || error.errno === EINVAL)) return null;
+    throw error;
+  }
 }
 
 /**

@@ -3,7 +3,8 @@
  * system calls, the AEAD engine and the protocol work on offsets and nothing is allocated per packet.
  *
  * ```
- * engine 64 KiB | device scratch 128 | message headers | receive 8 × 64 KiB | TUN: room 16, packet, slack | send
+ * engine 64 KiB | device scratch 128 | message headers | receive 8 × 64 KiB | TUN: room 16, packet, slack | send |
+ * a packet from another thread
  * ```
  *
  * The memory never grows: growing would detach every view and invalidate every address given to the kernel.
@@ -63,7 +64,11 @@ const TUN_END = TUN_PACKET + TUN_PACKET_BYTES + SLACK;
 export const SEND = align(TUN_END);
 const SEND_END = SEND + SEND_BYTES + SLACK;
 
-export const ARENA_PAGES = Math.ceil(SEND_END / PAGE);
+/** A packet that another thread passes on; only pages that are used exist. */
+export const PASSED_PACKET = align(SEND_END);
+const PASSED_END = PASSED_PACKET + TUN_PACKET_BYTES + SLACK;
+
+export const ARENA_PAGES = Math.ceil(PASSED_END / PAGE);
 
 export class Arena {
   readonly memory: WebAssembly.Memory;

@@ -1,31 +1,37 @@
 /** The batch carrier: one libc socket per family, read and written many datagrams a call, joined and cut by the kernel. */
 import { Address } from "../ffi/memory.ts";
-import { closeUdpPair, enableGro, openUdpPair, setMark, type UdpPair } from "../ffi/udp.ts";
+import type { UdpPair } from "../ffi/udp.ts";
 import type { DeviceTables } from "../tunnel/tables.ts";
-import type { Arena } from "./arena.ts";
+import { type Arena, RECEIVE_SLOTS } from "./arena.ts";
 import { BatchReceiver } from "./batch_receiver.ts";
 import { BatchSender } from "./batch_sender.ts";
 import type { PolledPort, SendFaults } from "./udp_port.ts";
-
-const CLOSED: UdpPair = { fd4: -1, fd6: -1, port: 0 };
+import { CLOSED, OwnSockets, type UdpSockets } from "./udp_sockets.ts";
 
 export class BatchPort implements PolledPort {
   readonly carrier = "batch";
   readonly #receiver: BatchReceiver;
   readonly #sender: BatchSender;
-  readonly #usesOffload: boolean;
+  readonly #source: UdpSockets;
   #sockets = CLOSED;
-  #mark = 0;
 
   /**
-   * @param tables whose scratch endpoints 0 … RECEIVE_SLOTS − 1 this port fills
    * @param usesOffload let the kernel join and cut datagrams (GRO, GSO)
+   * @param source opens the sockets
+   * @param thread whose scratch endpoints of the tables this port fills: RECEIVE_SLOTS for each
    */
-  constructor(arena: Arena, tables: DeviceTables, usesOffload: boolean) {
+  constructor(
+    arena: Arena,
+    tables: DeviceTables,
+    usesOffload: boolean,
+    source: UdpSockets = new OwnSockets(usesOffload),
+    thread = 0,
+  ) {
     const address = new Address(arena.bytes);
-    this.#receiver = new BatchReceiver(arena, tables, address);
+    const firstEndpoint = tables.capacity.peers + thread * RECEIVE_SLOTS;
+    this.#receiver = new BatchReceiver(arena, tables, address, firstEndpoint);
     this.#sender = new BatchSender(arena, tables, address, usesOffload);
-    this.#usesOffload = usesOffload;
+    this.#source = source;
   }
 
   get faults(): SendFaults | null {
@@ -53,33 +59,25 @@ export class BatchPort implements PolledPort {
   }
 
   open(port: number, mark: number): void {
-    const sockets = openUdpPair(port, { mark });
-    this.close();
-    if (this.#usesOffload) {
-      if (sockets.fd4 >= 0) enableGro(sockets.fd4);
-      if (sockets.fd6 >= 0) enableGro(sockets.fd6);
-    }
-    this.#use(sockets);
-    this.#mark = mark;
+    this.#source.open(port, mark, (sockets) => this.use(sockets));
   }
 
   setMark(mark: number): void {
-    const { fd4, fd6 } = this.#sockets;
-    if (fd4 >= 0) setMark(fd4, mark);
-    try {
-      if (fd6 >= 0) setMark(fd6, mark);
-    } catch (error) {
-      if (fd4 >= 0) setMark(fd4, this.#mark);
-      throw error;
-    }
-    this.#mark = mark;
+    this.#source.setMark(mark);
   }
 
   close(): void {
+    this.#source.close((sockets) => this.use(sockets));
+  }
+
+  /** Sends what it has, then reads and writes these sockets, which stay their opener's. */
+  use(sockets: UdpPair): void {
     this.flush();
-    closeUdpPair(this.#sockets);
-    this.#use(CLOSED);
     this.#receiver.reset();
+    this.#sockets = sockets;
+    this.#sender.descriptor4 = sockets.fd4;
+    this.#sender.descriptor6 = sockets.fd6;
+    this.#sender.forgetPaths();
   }
 
   fill(descriptor: number): number {
@@ -108,12 +106,5 @@ export class BatchPort implements PolledPort {
 
   flush(): void {
     this.#sender.flush();
-  }
-
-  #use(sockets: UdpPair): void {
-    this.#sockets = sockets;
-    this.#sender.descriptor4 = sockets.fd4;
-    this.#sender.descriptor6 = sockets.fd6;
-    this.#sender.forgetPaths();
   }
 }

@@ -35,6 +35,7 @@ import { readControl, readSockaddr } from "./sockaddr.ts";
 export class BatchReceiver {
   readonly #arena: Arena;
   readonly #tables: DeviceTables;
+  readonly #firstEndpoint: number;
   readonly #messages: Uint8Array<ArrayBuffer>;
   #received = 0;
   #taken = 0;
@@ -46,10 +47,11 @@ export class BatchReceiver {
   /** The datagram of the last `next`. */
   offset = 0;
 
-  /** @param tables whose scratch endpoints 0 … RECEIVE_SLOTS − 1 the receiver fills */
-  constructor(arena: Arena, tables: DeviceTables, address: Address) {
+  /** @param firstEndpoint slot of RECEIVE_SLOTS scratch endpoints that the receiver fills */
+  constructor(arena: Arena, tables: DeviceTables, address: Address, firstEndpoint: number) {
     this.#arena = arena;
     this.#tables = tables;
+    this.#firstEndpoint = firstEndpoint;
     this.#messages = arena.bytes.subarray(RECEIVE_MESSAGES, RECEIVE_MESSAGES + RECEIVE_SLOTS * MMSGHDR_BYTES);
     for (let slot = 0; slot < RECEIVE_SLOTS; slot++) {
       const vector = RECEIVE_VECTORS + slot * IOVEC_BYTES;
@@ -62,7 +64,7 @@ export class BatchReceiver {
 
   /** Scratch slot of `DeviceTables.endpoints` with the sender's record. */
   get endpoint(): number {
-    return this.#tables.capacity.peers + this.#taken - 1;
+    return this.#firstEndpoint + this.#taken - 1;
   }
 
   /** Forgets what was received and not taken. */
@@ -108,7 +110,7 @@ export class BatchReceiver {
     const slot = this.#taken++;
     const { view } = this.#arena;
     const records = this.#tables.endpointView;
-    const record = (this.#tables.capacity.peers + slot) * ENDPOINT_BYTES;
+    const record = (this.#firstEndpoint + slot) * ENDPOINT_BYTES;
     const message = RECEIVE_MESSAGES + slot * MMSGHDR_BYTES;
     const isWhole = (view.getUint32(message + MSGHDR_FLAGS, true) & MSG_TRUNC) === 0;
     if (!readSockaddr(view, RECEIVE_NAMES + slot * NAME_BYTES, records, record) || !isWhole) return;

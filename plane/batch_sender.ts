@@ -176,8 +176,16 @@ export class BatchSender implements DatagramSink {
     const slot = this.#count++;
     const message = SEND_MESSAGES + slot * MMSGHDR_BYTES;
     setVector(view, this.#address, SEND_VECTORS + slot * IOVEC_BYTES, at, length);
-    const nameLength = writeSockaddr(view, SEND_NAMES + slot * NAME_BYTES, records, record);
-    const sourceLength = writeSource(view, SEND_CONTROLS + slot * CONTROL_BYTES, records, record, false);
+    const versions = this.#tables.endpointVersion;
+    let version: number;
+    let nameLength: number;
+    let sourceLength: number;
+    // Another thread may be writing the record.
+    do {
+      version = Atomics.load(versions, endpoint);
+      nameLength = writeSockaddr(view, SEND_NAMES + slot * NAME_BYTES, records, record);
+      sourceLength = writeSource(view, SEND_CONTROLS + slot * CONTROL_BYTES, records, record, false);
+    } while ((version & 1) === 1 || Atomics.load(versions, endpoint) !== version);
     view.setUint32(message + MSGHDR_NAME_LENGTH, nameLength, true);
     view.setUint32(message + MSGHDR_CONTROL_LENGTH, sourceLength, true);
     this.#peers[slot] = peer;
@@ -188,7 +196,7 @@ export class BatchSender implements DatagramSink {
     this.#sourceLengths[slot] = sourceLength;
     this.#isOpen = this.#usesGso;
     this.#openEndpoint = endpoint;
-    this.#openVersion = this.#tables.endpointVersion[endpoint];
+    this.#openVersion = version;
   }
 
   #addSegmentSize(slot: number): void {

@@ -10,6 +10,9 @@ import type { ApplyMessage, Failure, WorkerMessage } from "./worker_messages.ts"
 /** What `receiveMessageOnPort` wants: node's type of the same object. */
 type NodePort = Parameters<typeof receiveMessageOnPort>[0];
 
+/** Who carries out what main asks for. */
+export type Commanded = Pick<Plane, "apply" | "state">;
+
 export class Control {
   readonly #port: MessagePort;
   readonly #eventDescriptor: number;
@@ -36,7 +39,7 @@ export class Control {
   }
 
   /** Does what main has asked for since the last time. @returns false if that is to stop */
-  serve(plane: Plane, now: number): boolean {
+  serve(plane: Commanded, now: number): boolean {
     drainEventfd(this.#eventDescriptor);
     for (;;) {
       if (this.isStopping) return false;
@@ -46,7 +49,7 @@ export class Control {
     }
   }
 
-  #apply(plane: Plane, { id, plane: planeCommands, device: packed }: ApplyMessage, now: number): void {
+  #apply(plane: Commanded, { id, plane: planeCommands, device: packed }: ApplyMessage, now: number): void {
     const device = new Uint8Array(packed);
     try {
       plane.apply(planeCommands, unpackCommands(device), now);

@@ -1,28 +1,34 @@
 /**
- * The main thread's handle on a data plane: starts the worker, sends it commands, mirrors its state, ends it.
+ * The main thread's handle on a data plane: starts its worker, sends it commands, mirrors its state, ends it.
  *
- * The worker sleeps in poll and sees no message, so every message is followed by a write to its eventfd.
+ * With further queues of the TUN device there are further workers, the first one's helpers. They start before it and
+ * end before it, and follow the device's configuration once it has taken a request: commands name peers by slots, and
+ * helpers use a keypair only for the peer that their own configuration means (tunnel/threads/shared_keypairs.ts).
  */
 import { encodeBase64 } from "../crypto/encoding.ts";
 import { SyscallError } from "../ffi/errno.ts";
-import { createEventfd, signalEventfd } from "../ffi/eventfd.ts";
-import { close } from "../ffi/file.ts";
 import { packCommands } from "../tunnel/command_list.ts";
 import type { DeviceCommand, PlaneCommand } from "../tunnel/commands.ts";
 import { type Capacity, DEFAULT_CAPACITY, DeviceTables } from "../tunnel/tables.ts";
-import type {
-  ApplyMessage,
-  Failure,
-  PacketSummary,
-  PlaneState,
-  StartMessage,
-  WorkerMessage,
-} from "./worker_messages.ts";
+import { concernsHelpers } from "../tunnel/threads/helper.ts";
+import { UnfoldedBytes } from "../tunnel/threads/peer_events.ts";
+import { ThreadTables } from "../tunnel/threads/thread_tables.ts";
+import { crewBytes } from "./crew.ts";
+import type { Failure, PacketSummary, PlaneState, WorkerMessage } from "./worker_messages.ts";
+import { WorkerThread } from "./worker_thread.ts";
 
 export type { PacketSummary } from "./worker_messages.ts";
 
 /** A worker that does not answer is ended without its farewell after this long. */
 const STOP_TIMEOUT = 5_000;
+
+/** Workers of one device: each has RECEIVE_SLOTS of the tables' scratch endpoints. */
+export const MAX_THREADS = 8;
+
+/** Threads for a host's number of cores: with two, the other core is for whoever makes the traffic. */
+export function defaultThreads(cores: number): number {
+  return cores <= 2 ? 1 : Math.min(4, Math.floor(cores / 2));
+}
 
 export interface PlaneLog {
   error(message: string): void;
@@ -33,6 +39,8 @@ export interface PlaneLog {
 export interface DataPlaneOptions {
   /** Non-blocking; stays the caller's, who closes it after `stop`. */
   readonly tunFd: number;
+  /** Further queues of the same device, opened alike: each gets a worker. The batch carrier's; at most MAX_THREADS − 1. */
+  readonly furtherTunFds?: readonly number[];
   /** It was opened with IFF_VNET_HDR; false if left out. */
   readonly hasVnetHeader?: boolean;
   /** For the log. */
@@ -52,7 +60,12 @@ export interface DataPlaneOptions {
   readonly log: PlaneLog;
 }
 
+/** A request on its way through the workers. */
 interface Waiting {
+  /** What the helpers must follow, packed. */
+  readonly forHelpers: ArrayBuffer;
+  /** Workers that have not answered yet: the device's, then the helpers. */
+  left: number;
   resolve(): void;
   reject(error: Error): void;
 }
@@ -75,17 +88,17 @@ export class DataPlane {
   readonly #log: PlaneLog;
   readonly #name: string;
   readonly #isDebugging: boolean;
-  readonly #worker: Worker;
-  readonly #port: MessagePort;
-  readonly #eventDescriptor: number;
-  readonly #stopFlag = new SharedArrayBuffer(4);
+  /** Has the device. */
+  readonly #owner: WorkerThread;
+  readonly #helpers: WorkerThread[] = [];
   readonly #waiting = new Map<number, Waiting>();
   readonly #peerNames = new Map<number, string>();
   readonly #started = Promise.withResolvers<void>();
-  readonly #stopped = Promise.withResolvers<void>();
   #state: PlaneState = { listenPort: 0, isUp: false, mtu: 0 };
   #nextId = 1;
   #hasStarted = false;
+  #helpersStarting = 0;
+  #startOwner: (() => void) | null = null;
   #hasEnded = false;
   #keyLogFails = false;
   #stopping: Promise<void> | null = null;
@@ -107,27 +120,29 @@ export class DataPlane {
   }
 
   private constructor(options: DataPlaneOptions) {
+    const further = options.furtherTunFds ?? [];
+    if (options.carrier === "datagram" && further.length > 0) {
+      throw new RangeError("The datagram carrier has one thread");
+    }
+    if (further.length >= MAX_THREADS) throw new RangeError(`There can be at most ${MAX_THREADS} threads`);
     const capacity = options.capacity ?? DEFAULT_CAPACITY;
     this.#log = options.log;
     this.#name = options.interfaceName;
     this.#isDebugging = options.debug ?? false;
     this.carrier = options.carrier === "auto" ? "batch" : options.carrier;
     this.tables = DeviceTables.create(capacity);
-    this.#eventDescriptor = createEventfd();
-    const { port1, port2 } = new MessageChannel();
-    this.#port = port1;
-    this.#port.onmessage = (event: MessageEvent<WorkerMessage>): void => this.#take(event.data);
-    this.#worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
-    this.#worker.onerror = (event: ErrorEvent): void => {
-      // Handled here; unhandled it would end the whole process.
-      event.preventDefault();
-      this.#workerDied(new Error(`Data plane worker failed: ${event.message}`));
-    };
-    const start: StartMessage = {
-      port: port2,
-      stopFlag: this.#stopFlag,
-      eventDescriptor: this.#eventDescriptor,
-      tunDescriptor: options.tunFd,
+    this.#owner = new WorkerThread((message) => this.#take(message), (error) => this.#workerDied(error));
+    for (const _ of further) {
+      this.#helpers.push(
+        new WorkerThread((message) => this.#takeFromHelper(message), (error) => this.#workerDied(error)),
+      );
+    }
+    this.#startWorkers(options, capacity, further);
+  }
+
+  /** The helpers first: the device's worker counts on them. */
+  #startWorkers(options: DataPlaneOptions, capacity: Capacity, further: readonly number[]): void {
+    const common = {
       hasVnetHeader: options.hasVnetHeader ?? false,
       carrier: this.carrier,
       usesOffload: options.usesOffload ?? true,
@@ -138,7 +153,21 @@ export class DataPlane {
       debug: this.#isDebugging,
       observe: options.observe ?? 0,
     };
-    this.#worker.postMessage(start, [port2]);
+    if (further.length === 0) return this.#owner.start({ ...common, tunDescriptor: options.tunFd, crew: null });
+    const threads = ThreadTables.create(capacity, further.length);
+    this.tables.untold = new UnfoldedBytes(threads);
+    const crew = {
+      threads: threads.buffer,
+      words: new SharedArrayBuffer(crewBytes(further.length)),
+      tunDescriptors: [options.tunFd, ...further],
+      eventDescriptors: [this.#owner, ...this.#helpers].map(({ eventDescriptor }) => eventDescriptor),
+    };
+    this.#helpersStarting = further.length;
+    this.#startOwner = () =>
+      this.#owner.start({ ...common, tunDescriptor: options.tunFd, crew: { ...crew, thread: 0 } });
+    for (const [i, helper] of this.#helpers.entries()) {
+      helper.start({ ...common, tunDescriptor: further[i], crew: { ...crew, thread: i + 1 } });
+    }
   }
 
   /** What is bound now, or what was asked for while the link is down; 0 for neither. */
@@ -163,11 +192,10 @@ export class DataPlane {
     if (this.#hasEnded || this.#stopping !== null) return Promise.reject(new Error("Data plane has ended"));
     const id = this.#nextId++;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#waiting.set(id, { resolve, reject });
-    const message: ApplyMessage = { id, plane, device: packCommands(device) };
-    // Moved, so that no copy of a key is left behind.
-    this.#port.postMessage(message, [message.device]);
-    signalEventfd(this.#eventDescriptor);
+    const forHelpers = packCommands(this.#helpers.length > 0 ? concerningHelpers(device) : []);
+    const left = 1 + (forHelpers.byteLength > 0 ? this.#helpers.length : 0);
+    this.#waiting.set(id, { forHelpers, left, resolve, reject });
+    this.#owner.post({ id, plane, device: packCommands(device) });
     if (this.#isDebugging) this.#learnNames(device);
     return promise;
   }
@@ -179,20 +207,12 @@ export class DataPlane {
   }
 
   async #stop(): Promise<void> {
-    Atomics.store(new Int32Array(this.#stopFlag), 0, 1);
-    signalEventfd(this.#eventDescriptor);
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const timeout = new Promise<void>((resolve) => {
-      timer = setTimeout(() => {
-        this.#log.error(`${this.#name}: data plane worker did not stop in time`);
-        resolve();
-      }, STOP_TIMEOUT);
-    });
-    await Promise.race([this.#stopped.promise, timeout]);
-    clearTimeout(timer);
-    this.#worker.terminate();
-    this.#port.close();
-    close(this.#eventDescriptor);
+    const inTime = await Promise.all(this.#helpers.map((helper) => helper.stop(STOP_TIMEOUT)));
+    inTime.push(await this.#owner.stop(STOP_TIMEOUT));
+    if (inTime.includes(false)) this.#log.error(`${this.#name}: data plane worker did not stop in time`);
+    for (const thread of [this.#owner, ...this.#helpers]) thread.close();
+    // A device that broke down left the keys to its helpers, which are gone now too.
+    if (this.#helpers.length > 0) this.tables.keypairKeys.fill(0);
     this.#rejectWaiting(new Error("Data plane has ended"));
   }
 
@@ -208,7 +228,7 @@ export class DataPlane {
           : this.#started.reject(errorOf(message.failure));
       case "applied":
         this.#mirror(message.state);
-        return this.#settle(message.id, null);
+        return this.#applied(message.id);
       case "refused":
         return this.#settle(message.id, errorOf(message.failure));
       case "state":
@@ -223,9 +243,38 @@ export class DataPlane {
         return this.onPacket?.(message.summary);
       case "tunnel-gone":
         return this.#end();
-      case "stopped":
-        this.#stopped.resolve();
     }
+  }
+
+  #takeFromHelper(message: WorkerMessage): void {
+    switch (message.type) {
+      case "ready":
+        if (--this.#helpersStarting === 0 && this.#stopping === null) this.#startOwner?.();
+        return;
+      case "applied":
+        return this.#countApplied(message.id);
+      case "failed":
+      case "refused":
+        return this.#workerDied(errorOf(message.failure));
+      case "log":
+        return this.#log[message.level](`${this.#name}: ${message.text}`);
+    }
+  }
+
+  /** The device has carried out a request; now its helpers follow. */
+  #applied(id: number): void {
+    const waiting = this.#waiting.get(id);
+    if (waiting === undefined) return;
+    const { forHelpers } = waiting;
+    if (forHelpers.byteLength > 0) {
+      for (const helper of this.#helpers) helper.post({ id, plane: [], device: forHelpers.slice(0) });
+    }
+    this.#countApplied(id);
+  }
+
+  #countApplied(id: number): void {
+    const waiting = this.#waiting.get(id);
+    if (waiting !== undefined && --waiting.left === 0) this.#settle(id, null);
   }
 
   #mirror(state: PlaneState): void {
@@ -258,7 +307,6 @@ export class DataPlane {
     if (this.#hasStarted) this.#log.error(`${this.#name}: ${error.message}`);
     this.failure = error;
     this.#started.reject(error);
-    this.#stopped.resolve();
     this.#end();
   }
 
@@ -285,6 +333,10 @@ export class DataPlane {
   #peerName(peer: number): string {
     return peer < 0 ? "" : `peer(${this.#peerNames.get(peer) ?? peer}): `;
   }
+}
+
+function* concerningHelpers(commands: Iterable<DeviceCommand>): Generator<DeviceCommand> {
+  for (const command of commands) if (concernsHelpers(command)) yield command;
 }
 
 function errorOf(failure: Failure): Error {

@@ -8,31 +8,36 @@ import { openUdp } from "../ffi/udp.ts";
 import { SEND_FAILED } from "../tunnel/reasons.ts";
 import type { PacketSummary } from "./data_plane.ts";
 import { findUdpDescriptor, isUdpSocketOn } from "./datagram_options.ts";
-import { connect, type End, outerEndpoint, until, withPair } from "./testing.ts";
+import { connect, type End, outerEndpoint, type PlaneOverrides, until, withPair } from "./testing.ts";
 
-const CARRIERS = ["batch", "datagram"] as const;
+const KINDS: readonly (readonly [string, PlaneOverrides])[] = [
+  ["the batch carrier", { carrier: "batch" }],
+  ["three threads", { carrier: "batch", threads: 3 }],
+  ["the datagram carrier", { carrier: "datagram" }],
+];
 const FAMILIES = [4, 6] as const;
 
-for (const carrier of CARRIERS) {
+for (const [kind, overrides] of KINDS) {
+  const sockets = overrides.carrier === "batch" ? 2 * (overrides.threads ?? 1) : 1;
   for (const family of FAMILIES) {
-    rootTest(`DataPlane on the ${carrier} carrier pings both ways over IPv${family}`, async () => {
+    rootTest(`DataPlane on ${kind} pings both ways over IPv${family}`, async () => {
       await withPair(async (one, two) => {
-        await connect(one, two, family, { carrier });
+        await connect(one, two, family, overrides);
         await one.ping("10.8.0.2");
         await two.ping("fd08::1");
         // As large as the MTU allows, and larger: fragments of the inner packet.
         await one.ping("10.8.0.2", 3, "-s", "1392", "-M", "do");
         await one.ping("10.8.0.2", 3, "-s", "4000");
-        assert.ok(one.plane.tables.rxBytes[0] > 3 * 4000);
+        assert.ok(one.plane.tables.receivedBytes(0) > 3 * 4000);
         assert.ok(one.plane.tables.lastHandshake[0] > 0);
         assert.deepEqual([one.errors, two.errors], [[], []]);
       });
     });
   }
 
-  rootTest(`DataPlane on the ${carrier} carrier binds while the link is up and only then`, async () => {
+  rootTest(`DataPlane on ${kind} binds while the link is up and only then`, async () => {
     await withPair(async (one) => {
-      await one.start({ carrier });
+      await one.start(overrides);
       await one.plane.apply([{ op: "listen-port", port: 5123 }], []);
       assert.equal(one.plane.listenPort, 5123);
       assert.deepEqual(await boundPorts(one), []);
@@ -60,10 +65,10 @@ for (const carrier of CARRIERS) {
     });
   });
 
-  rootTest(`DataPlane on the ${carrier} carrier keeps its port when the new one is in use`, async () => {
+  rootTest(`DataPlane on ${kind} keeps its port when the new one is in use`, async () => {
     await withPair(async (one, two) => {
-      await connect(one, two, 4, { carrier });
-      const taken = inNamespace(one.namespace, () => openUdp(carrier === "batch" ? 6 : 4, 0));
+      await connect(one, two, 4, overrides);
+      const taken = inNamespace(one.namespace, () => openUdp(overrides.carrier === "batch" ? 6 : 4, 0));
       try {
         const before = findUdpDescriptor(one.port);
         const request = one.plane.apply(
@@ -81,9 +86,9 @@ for (const carrier of CARRIERS) {
     });
   });
 
-  rootTest(`DataPlane on the ${carrier} carrier does not rebind for the number it has`, async () => {
+  rootTest(`DataPlane on ${kind} does not rebind for the number it has`, async () => {
     await withPair(async (one) => {
-      await one.start({ carrier });
+      await one.start(overrides);
       await one.plane.apply([{ op: "listen-port", port: 5125 }], []);
       await one.linkUp();
       await until("the link is up", () => one.plane.isUp);
@@ -94,25 +99,25 @@ for (const carrier of CARRIERS) {
     });
   });
 
-  rootTest(`DataPlane on the ${carrier} carrier marks its sockets, also those it opens later`, async () => {
+  rootTest(`DataPlane on ${kind} marks its sockets, also those it opens later`, async () => {
     await withPair(async (one) => {
-      await one.start({ carrier });
+      await one.start(overrides);
       await one.plane.apply([{ op: "listen-port", port: 5126 }, { op: "fwmark", mark: 0x1234 }], []);
       await one.linkUp();
       await until("the link is up", () => one.plane.isUp);
-      assert.deepEqual(marksOf(5126), carrier === "batch" ? [0x1234, 0x1234] : [0x1234]);
+      assert.deepEqual(marksOf(5126), Array(sockets).fill(0x1234));
       await one.plane.apply([{ op: "fwmark", mark: 0xca6c }], []);
-      assert.deepEqual(marksOf(5126), carrier === "batch" ? [0xca6c, 0xca6c] : [0xca6c]);
+      assert.deepEqual(marksOf(5126), Array(sockets).fill(0xca6c));
       await one.plane.apply([{ op: "listen-port", port: 5127 }], []);
-      assert.deepEqual(marksOf(5127), carrier === "batch" ? [0xca6c, 0xca6c] : [0xca6c]);
+      assert.deepEqual(marksOf(5127), Array(sockets).fill(0xca6c));
       await one.plane.apply([{ op: "fwmark", mark: 0 }], []);
-      assert.deepEqual(marksOf(5127), carrier === "batch" ? [0, 0] : [0]);
+      assert.deepEqual(marksOf(5127), Array(sockets).fill(0));
     });
   });
 
-  rootTest(`DataPlane on the ${carrier} carrier reports a deleted interface and stops`, async () => {
+  rootTest(`DataPlane on ${kind} reports a deleted interface and stops`, async () => {
     await withPair(async (one, two) => {
-      await connect(one, two, 4, { carrier });
+      await connect(one, two, 4, overrides);
       const gone = Promise.withResolvers<void>();
       one.plane.onTunnelGone = gone.resolve;
       await one.run("ip", "link", "delete", "tun0");
@@ -123,9 +128,9 @@ for (const carrier of CARRIERS) {
     });
   });
 
-  rootTest(`DataPlane on the ${carrier} carrier follows its interface to another namespace`, async () => {
+  rootTest(`DataPlane on ${kind} follows its interface to another namespace`, async () => {
     await withPair(async (one, two) => {
-      await connect(one, two, 4, { carrier });
+      await connect(one, two, 4, overrides);
       await one.run("ip", "link", "set", "tun0", "mtu", "1300");
       await until("the MTU is seen", () => one.plane.mtu === 1300);
 
@@ -143,10 +148,12 @@ for (const carrier of CARRIERS) {
     });
   });
 
-  rootTest(`DataPlane on the ${carrier} carrier survives sends that fail`, async () => {
+  rootTest(`DataPlane on ${kind} survives sends that fail`, async () => {
     await withPair(async (one, two) => {
-      await connect(one, two, 4, { carrier });
+      await connect(one, two, 4, overrides);
       await one.ping("10.8.0.2");
+      // Helpers' bytes are told some time later.
+      await new Promise((resolve) => setTimeout(resolve, 200));
       const sent = one.plane.tables.txBytes[0];
       await one.run("ip", "link", "set", "veth0", "down");
       await assert.rejects(one.ping("10.8.0.2", 20, "-W", "0.1"));
@@ -160,9 +167,9 @@ for (const carrier of CARRIERS) {
   });
 
   for (const family of FAMILIES) {
-    rootTest(`DataPlane on the ${carrier} carrier goes on at once when its IPv${family} address changes`, async () => {
+    rootTest(`DataPlane on ${kind} goes on at once when its IPv${family} address changes`, async () => {
       await withPair(async (one, two) => {
-        await connect(one, two, family, { carrier });
+        await connect(one, two, family, overrides);
         await one.ping("10.8.0.2");
         const [before, after] = family === 4 ? ["10.9.0.1/24", "10.9.0.11/24"] : ["fd09::1/64", "fd09::11/64"];
         await one.run("ip", "address", "delete", before, "dev", "veth0");
@@ -174,12 +181,12 @@ for (const carrier of CARRIERS) {
     });
   }
 
-  rootTest(`DataPlane on the ${carrier} carrier works on a host without IPv6`, async () => {
+  rootTest(`DataPlane on ${kind} works on a host without IPv6`, async () => {
     await withPair(async (one, two) => {
       for (const end of [one, two]) {
         await end.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.lo.disable_ipv6=1");
       }
-      for (const end of [one, two]) await end.start({ carrier });
+      for (const end of [one, two]) await end.start(overrides);
       await one.configure(two, outerEndpoint(two, 4));
       await two.configure(one, outerEndpoint(one, 4));
       for (const end of [one, two]) {
@@ -191,11 +198,11 @@ for (const carrier of CARRIERS) {
     });
   });
 
-  rootTest(`DataPlane.stop() on the ${carrier} carrier leaves no descriptor`, async () => {
+  rootTest(`DataPlane.stop() on ${kind} leaves no descriptor`, async () => {
     await withPair(async (one, two) => {
       const before = countDescriptors();
       for (let round = 0; round < 5; round++) {
-        await connect(one, two, 4, { carrier });
+        await connect(one, two, 4, overrides);
         await one.ping("10.8.0.2", 1);
         await one.stop();
         await two.stop();
@@ -205,9 +212,9 @@ for (const carrier of CARRIERS) {
     });
   });
 
-  rootTest(`DataPlane on the ${carrier} carrier goes on under a flood of rubbish`, async () => {
+  rootTest(`DataPlane on ${kind} goes on under a flood of rubbish`, async () => {
     await withPair(async (one, two) => {
-      await connect(one, two, 4, { carrier });
+      await connect(one, two, 4, overrides);
       const flood = inNamespace(
         two.namespace,
         () => Deno.listenDatagram({ transport: "udp", hostname: "10.9.0.2", port: 0 }),

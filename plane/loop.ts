@@ -35,7 +35,8 @@ export function runLoop(plane: Plane, port: PolledPort, control: Control): boole
 function pass(plane: Plane, port: PolledPort, control: Control): boolean {
   const { readiness } = plane;
   const before = bootMilliseconds();
-  readiness.wait(plane.nextWake(before), before);
+  readiness.wait(plane.rest(before), before);
+  plane.wake();
   const now = bootMilliseconds();
   if (readiness.hasControl && !control.serve(plane, now)) return false;
   if (readiness.hasLinkNews || readiness.hasTunnelNews || plane.isSampleDue(now)) plane.followLink(now);
@@ -46,8 +47,11 @@ function pass(plane: Plane, port: PolledPort, control: Control): boolean {
   return true;
 }
 
+/** Who takes datagrams: the plane of a device, or of a helper. */
+export type DatagramTaker = Pick<Plane, "readiness" | "tun" | "receive" | "networkFault">;
+
 /** The sockets take turns, so that a flood on one cannot starve the other. */
-function drainNetwork(plane: Plane, port: PolledPort, now: number): void {
+export function drainNetwork(plane: DatagramTaker, port: PolledPort, now: number): void {
   let has4 = plane.readiness.hasNetwork4;
   let has6 = plane.readiness.hasNetwork6;
   for (let fills = 0; fills < FILLS_PER_PASS && (has4 || has6); fills++) {
@@ -57,7 +61,7 @@ function drainNetwork(plane: Plane, port: PolledPort, now: number): void {
 }
 
 /** @returns whether there may be more */
-function takeBatch(plane: Plane, port: PolledPort, descriptor: number, now: number): boolean {
+function takeBatch(plane: DatagramTaker, port: PolledPort, descriptor: number, now: number): boolean {
   const count = port.fill(descriptor);
   if (count < 0) plane.networkFault(port, descriptor, -count);
   if (count <= 0) return false;

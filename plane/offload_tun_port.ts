@@ -13,12 +13,16 @@ import type { InternetSum } from "./checksum.ts";
 import { Coalescer, FLOW_SLOTS, MERGED_PACKETS, type PieceWriter } from "./coalescing.ts";
 import { Segmenter } from "./segmentation.ts";
 import { isLinkFault, type PacketFaults, TUN_READS_PER_PASS, type TunPort } from "./tun_port.ts";
+import type { TunQueues } from "./tun_queues.ts";
 import { VNET_BYTES } from "./vnet_header.ts";
 
 export class OffloadTunPort implements TunPort, PieceWriter {
   readonly #arena: Arena;
   readonly #address: Address;
   readonly #descriptor: number;
+  readonly #queues: TunQueues | null;
+  /** The first packet of each flow's write. */
+  readonly #packets = new Int32Array(FLOW_SLOTS + 1);
   readonly #segmenter: Segmenter;
   readonly #coalescer: Coalescer;
   /** Where a read goes: the vnet header, then the packet at TUN_PACKET. */
@@ -36,11 +40,20 @@ export class OffloadTunPort implements TunPort, PieceWriter {
    * @param sum over the arena
    * @param mergesTcp whether packets of a flow may be merged at all
    * @param mergesUdp whether the kernel takes merged UDP
+   * @param queues where packets are written; null for the same descriptor
    */
-  constructor(arena: Arena, descriptor: number, sum: InternetSum, mergesTcp: boolean, mergesUdp: boolean) {
+  constructor(
+    arena: Arena,
+    descriptor: number,
+    sum: InternetSum,
+    mergesTcp: boolean,
+    mergesUdp: boolean,
+    queues: TunQueues | null = null,
+  ) {
     this.#arena = arena;
     this.#address = new Address(arena.bytes);
     this.#descriptor = descriptor;
+    this.#queues = queues;
     this.#segmenter = new Segmenter(arena.bytes, arena.view, SEGMENT_TEMPLATE, sum);
     this.#coalescer = new Coalescer(arena.view, sum, this, mergesTcp, mergesUdp);
     this.#read = arena.bytes.subarray(TUN_PACKET - VNET_BYTES, TUN_PACKET + TUN_PACKET_BYTES);
@@ -94,10 +107,12 @@ export class OffloadTunPort implements TunPort, PieceWriter {
     const vector = vectorAt(flow, index);
     this.#address.write(view, vector + IOVEC_BASE, offset);
     view.setUint32(vector + IOVEC_LENGTH, length, true);
+    if (index === 0) this.#packets[flow] = offset + VNET_BYTES;
   }
 
   write(flow: number, count: number, packets: number, peer: number): void {
-    if (libc().writev(this.#descriptor, this.#vectors[flow], count) >= 0) return;
+    const descriptor = this.#queues === null ? this.#descriptor : this.#queues.of(this.#packets[flow]);
+    if (libc().writev(descriptor, this.#vectors[flow], count) >= 0) return;
     this.#writeFault = errno();
     for (let i = 0; i < packets; i++) this.faults?.countDrop(TUNNEL_WRITE_FAILED, peer);
   }

@@ -13,6 +13,7 @@ import type { Arena } from "./arena.ts";
 import { createInternetSum, type InternetSum } from "./checksum.ts";
 import { OffloadTunPort } from "./offload_tun_port.ts";
 import { PlainTunPort, type TunPort } from "./tun_port.ts";
+import { TunQueues } from "./tun_queues.ts";
 
 const TCP_OFFLOADS = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
 const UDP_OFFLOADS = TUN_F_USO4 | TUN_F_USO6;
@@ -27,13 +28,21 @@ const OFFLOADS: readonly number[] = [
 /**
  * @param hasVnetHeader packets on the descriptor have vnet headers, whether or not offloads are used
  * @param usesOffload let the kernel leave cutting and joining to us
+ * @param queues all descriptors of the device if there are several
  */
-export function openTunPort(arena: Arena, descriptor: number, hasVnetHeader: boolean, usesOffload: boolean): TunPort {
-  if (!hasVnetHeader) return new PlainTunPort(arena, descriptor);
+export function openTunPort(
+  arena: Arena,
+  descriptor: number,
+  hasVnetHeader: boolean,
+  usesOffload: boolean,
+  queues: readonly number[] = [],
+): TunPort {
+  const all = queues.length > 1 ? new TunQueues(queues, arena.view) : null;
+  if (!hasVnetHeader) return new PlainTunPort(arena, descriptor, all);
   const granted = usesOffload ? OFFLOADS.find((offloads) => setTunOffload(descriptor, offloads)) ?? 0 : 0;
   if (granted === 0) setTunOffload(descriptor, 0);
   const mergesUdp = (granted & UDP_OFFLOADS) !== 0;
-  return new OffloadTunPort(arena, descriptor, internetSum(arena), granted !== 0, mergesUdp);
+  return new OffloadTunPort(arena, descriptor, internetSum(arena), granted !== 0, mergesUdp, all);
 }
 
 /** The kernel engine's, six times as fast as JavaScript's, where there is one. */

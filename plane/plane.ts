@@ -222,6 +222,7 @@ export class Plane {
   /** The rest of a pass: some handshakes, the timers, and what all that produced. */
   finishPass(now: number): void {
     const { device } = this;
+    device.helpers?.serve(now);
     this.#handshakesLeft = device.processHandshakes(HANDSHAKES_PER_PASS, now);
     if (device.nextDeadline() <= now) device.tick(now);
     this.network.flush();
@@ -231,6 +232,17 @@ export class Plane {
   /** When the next pass is due although nothing arrived. */
   nextWake(now: number): number {
     return this.#handshakesLeft > 0 ? now : Math.min(this.device.nextDeadline(), this.#nextSample);
+  }
+
+  /** Before the wait that ends a pass. @returns until when it may last */
+  rest(now: number): number {
+    const wake = this.nextWake(now);
+    return this.device.helpers?.rest() === false ? now : wake;
+  }
+
+  /** After it. */
+  wake(): void {
+    this.device.helpers?.wake();
   }
 
   /** Tells main of a fault, the first time it happens. */

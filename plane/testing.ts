@@ -9,7 +9,10 @@ import { DataPlane, type DataPlaneOptions } from "./data_plane.ts";
 
 export const CAPACITY = { peers: 64, keypairs: 128 };
 
-export type PlaneOverrides = Partial<Omit<DataPlaneOptions, "tunFd">>;
+export type PlaneOverrides = Partial<Omit<DataPlaneOptions, "tunFd" | "furtherTunFds">> & {
+  /** Queues of the TUN device, and workers; 1 if left out. */
+  readonly threads?: number;
+};
 
 /** One end: 10.9.0.N and fd09::N outside, 10.8.0.N and fd08::N inside, port 5000 + N. */
 export class End {
@@ -18,7 +21,7 @@ export class End {
   readonly privateKey = crypto.getRandomValues(new Uint8Array(32));
   readonly errors: string[] = [];
   readonly keyLines: string[] = [];
-  #tun = -1;
+  #queues: number[] = [];
   #moved = -1;
   #plane: DataPlane | null = null;
 
@@ -36,16 +39,17 @@ export class End {
   }
 
   get tun(): number {
-    return this.#tun;
+    return this.#queues[0] ?? -1;
   }
 
   /** Opens a TUN device, down, and starts a data plane on it. */
-  async start(overrides: PlaneOverrides = {}): Promise<void> {
+  async start({ threads = 1, ...overrides }: PlaneOverrides = {}): Promise<void> {
     let started: Promise<DataPlane> | null = null;
     inNamespace(this.namespace, () => {
-      this.#tun = openTun("tun0").fd;
+      for (let i = 0; i < threads; i++) this.#queues.push(openTun("tun0", { multiQueue: threads > 1 }).fd);
       started = DataPlane.start({
-        tunFd: this.#tun,
+        tunFd: this.#queues[0],
+        furtherTunFds: this.#queues.slice(1),
         interfaceName: "tun0",
         carrier: "batch",
         capacity: CAPACITY,
@@ -115,9 +119,9 @@ export class End {
 
   async stop(): Promise<void> {
     await this.#plane?.stop();
-    if (this.#tun >= 0) close(this.#tun);
+    this.#queues.forEach(close);
     this.#plane = null;
-    this.#tun = -1;
+    this.#queues = [];
   }
 
   /** Also lets the namespaces go, with all that is in it. */

@@ -11,6 +11,7 @@ import { IOVEC_BASE, IOVEC_BYTES, IOVEC_LENGTH } from "../ffi/socket.ts";
 import type { PacketSink } from "../tunnel/ports.ts";
 import { TUNNEL_WRITE_FAILED } from "../tunnel/reasons.ts";
 import { type Arena, TUN_PACKET, TUN_PACKET_BYTES, TUN_VECTORS } from "./arena.ts";
+import type { TunQueues } from "./tun_queues.ts";
 
 /** Reads of one pass of the loop; the network gets its turn in between. */
 export const TUN_READS_PER_PASS = 32;
@@ -53,6 +54,7 @@ export class PlainTunPort implements TunPort {
   readonly #arena: Arena;
   readonly #address: Address;
   readonly #descriptor: number;
+  readonly #queues: TunQueues | null;
   /** The places of the one packet read and of the one vector written, as the calls want them. */
   readonly #packet: Uint8Array<ArrayBuffer>;
   readonly #vector: Uint8Array<ArrayBuffer>;
@@ -62,11 +64,15 @@ export class PlainTunPort implements TunPort {
 
   faults: PacketFaults | null = null;
 
-  /** @param descriptor non-blocking; stays the caller's */
-  constructor(arena: Arena, descriptor: number) {
+  /**
+   * @param descriptor non-blocking; stays the caller's
+   * @param queues where packets are written; null for the same descriptor
+   */
+  constructor(arena: Arena, descriptor: number, queues: TunQueues | null = null) {
     this.#arena = arena;
     this.#address = new Address(arena.bytes);
     this.#descriptor = descriptor;
+    this.#queues = queues;
     this.#packet = arena.bytes.subarray(TUN_PACKET, TUN_PACKET + TUN_PACKET_BYTES);
     this.#vector = arena.bytes.subarray(TUN_VECTORS, TUN_VECTORS + IOVEC_BYTES);
   }
@@ -96,7 +102,8 @@ export class PlainTunPort implements TunPort {
     const { view } = this.#arena;
     this.#address.write(view, TUN_VECTORS + IOVEC_BASE, offset);
     view.setUint32(TUN_VECTORS + IOVEC_LENGTH, length, true);
-    if (libc().writev(this.#descriptor, this.#vector, 1) >= 0) return;
+    const descriptor = this.#queues === null ? this.#descriptor : this.#queues.of(offset);
+    if (libc().writev(descriptor, this.#vector, 1) >= 0) return;
     this.#writeFault = errno();
     this.faults?.countDrop(TUNNEL_WRITE_FAILED, peer);
   }

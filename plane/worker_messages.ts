@@ -25,6 +25,22 @@ export interface StartMessage {
   readonly debug: boolean;
   /** Post summaries of this many packets. */
   readonly observe: number;
+  /** Null for a device whose packets all pass through one worker. */
+  readonly crew: CrewShare | null;
+}
+
+/** What the workers of one device share, and which of them this one is. */
+export interface CrewShare {
+  /** 0 is the owner, which has the device; the others are its helpers. */
+  readonly thread: number;
+  /** See ThreadTables. */
+  readonly threads: SharedArrayBuffer;
+  /** See crew.ts. */
+  readonly words: SharedArrayBuffer;
+  /** The device's queues, by thread. */
+  readonly tunDescriptors: readonly number[];
+  /** Eventfds of all, by thread. */
+  readonly eventDescriptors: readonly number[];
 }
 
 export interface ApplyMessage {

@@ -8,8 +8,10 @@ import type { Identity, Peer } from "./peer.ts";
 import type { DatagramSink, PacketSink } from "./ports.ts";
 import type { ReplayWindows } from "./replay.ts";
 import { REASON_SLOTS } from "./reasons.ts";
+import type { SendCounters } from "./send_counters.ts";
 import { type DeviceTables, NONE } from "./tables.ts";
 import type { Timers } from "./timers.ts";
+import type { Traffic } from "./traffic.ts";
 
 /** Sentences about protocol events for the operator's debug log; never called on the packet path. */
 export interface DeviceLog {
@@ -24,8 +26,26 @@ export interface HandshakeSecrets {
   readonly presharedKey: Uint8Array;
 }
 
-export interface Context {
-  readonly suite: CryptoSuite;
+/** How packets find their keypairs. */
+export interface KeypairDirectory {
+  /** The keypair to send to a peer under, or NONE. */
+  current(peer: number): number;
+  /** The keypair that a receiver index (u32 or i32) stands for, or NONE. */
+  referenced(index: number): number;
+}
+
+/** The events of the packet path; see timers.ts. `anyAuthenticatedPacketTraversal` is told first. */
+export type PacketEvents = Pick<
+  Timers,
+  | "anyAuthenticatedPacketTraversal"
+  | "anyAuthenticatedPacketSent"
+  | "anyAuthenticatedPacketReceived"
+  | "dataSent"
+  | "dataReceived"
+>;
+
+/** What the packet path needs, on whichever thread it runs. */
+export interface TransportContext {
   readonly aead: Aead;
   /** Whether the engine may complete a packet later, when `Device.completeSeals` is called at the latest. */
   readonly sealsLate: boolean;
@@ -34,26 +54,35 @@ export interface Context {
   /** Offset of the device's own DEVICE_SCRATCH_BYTES in the memory. */
   readonly scratch: number;
   readonly tables: DeviceTables;
-  readonly peers: (Peer | null)[];
   readonly allowedIps: AllowedIps;
-  readonly indices: IndexTable;
-  readonly replay: ReplayWindows;
-  readonly keypairs: Keypairs;
-  readonly timers: Timers;
+  readonly keypairs: KeypairDirectory;
+  readonly counters: SendCounters;
+  readonly replay: Pick<ReplayWindows, "accept">;
+  readonly traffic: Traffic;
+  readonly timers: PacketEvents;
   readonly network: DatagramSink;
   readonly tunnel: PacketSink;
+  mtu: number;
+}
+
+export interface Context extends TransportContext {
+  readonly suite: CryptoSuite;
+  readonly peers: (Peer | null)[];
+  readonly indices: IndexTable;
+  readonly keypairs: Keypairs;
+  readonly timers: Timers;
   readonly log: DeviceLog;
   readonly random: (out: Uint8Array) => void;
   readonly wallClock: () => number;
   readonly onHandshakeSecrets: ((secrets: HandshakeSecrets) => void) | null;
   identity: Identity | null;
-  mtu: number;
   isUp: boolean;
 }
 
 /** Counts a drop on the device and, if the peer is known, on the peer; returns `-reason`. */
 export function drop(tables: DeviceTables, reason: number, peer: number = NONE): number {
-  tables.deviceDrops[reason]++;
-  if (peer !== NONE) tables.peerDrops[peer * REASON_SLOTS + reason]++;
+  // Several threads may count.
+  Atomics.add(tables.deviceDrops, reason, 1);
+  if (peer !== NONE) Atomics.add(tables.peerDrops, peer * REASON_SLOTS + reason, 1);
   return -reason;
 }

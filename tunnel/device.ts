@@ -14,8 +14,8 @@ import { AllowedIps } from "./allowed_ips.ts";
 import type { DeviceCommand } from "./commands.ts";
 import { type Context, type DeviceLog, drop, type HandshakeSecrets } from "./context.ts";
 import { CookieChecker } from "./cookie.ts";
+import { ownParts, sharedParts } from "./device_parts.ts";
 import { Handshakes, isHandshakeMessage } from "./handshakes.ts";
-import { IndexTable } from "./index_table.ts";
 import { Keypairs } from "./keypairs.ts";
 import { DEFAULT_MTU } from "./limits.ts";
 import { TYPE_DATA } from "./messages.ts";
@@ -26,9 +26,13 @@ import { publicKeyText } from "./public_key_text.ts";
 import { RandomPool } from "./random_pool.ts";
 import { RateLimiter } from "./rate_limiter.ts";
 import { DEVICE_DOWN, MALFORMED, REASON_SLOTS, SEND_FAILED, STAGING_EXPIRED } from "./reasons.ts";
-import { ReplayWindows } from "./replay.ts";
+import { Sessions } from "./sessions.ts";
 import { type DeviceTables, NONE } from "./tables.ts";
+import { Helpers, type HelpersOptions } from "./threads/helpers.ts";
+import { SharedTimers } from "./threads/peer_events.ts";
+import type { ThreadTables } from "./threads/thread_tables.ts";
 import { Timers } from "./timers.ts";
+import { OwnTraffic } from "./traffic.ts";
 import { Transport } from "./transport.ts";
 
 export type { DeviceLog, HandshakeSecrets } from "./context.ts";
@@ -54,6 +58,8 @@ export interface DeviceOptions {
   readonly network: DatagramSink;
   readonly tunnel: PacketSink;
   readonly log?: DeviceLog;
+  /** Other threads move packets too; only this one, if left out. */
+  readonly helpers?: HelpersOptions;
   /** Told the secrets of every handshake, for a key log; nobody asks by default. */
   readonly onHandshakeSecrets?: (secrets: HandshakeSecrets) => void;
 }
@@ -73,15 +79,19 @@ export class Device {
   readonly #cookies: CookieChecker;
   readonly #transport: Transport;
   readonly #handshakes: Handshakes;
+  readonly #sessions: Sessions;
+  readonly #helpers: Helpers | null;
   readonly #peersByKey = new Map<string, Peer>();
 
   constructor(options: DeviceOptions) {
     const { suite, memory, tables, random } = options;
-    const jitter = new RandomPool(random);
     this.#endpoints = new PeerEndpoints(tables);
     this.#cookies = new CookieChecker(suite, random);
-    const indices = new IndexTable(random);
-    const replay = new ReplayWindows(tables.replay);
+    const threads = options.helpers?.tables ?? null;
+    const parts = threads === null ? ownParts(tables, random) : sharedParts(tables, threads, random);
+    const { indices, replay, counters, readers } = parts;
+    const timers = this.#createTimers(tables, threads, new RandomPool(random));
+    const onFree = (keypair: number): void => this.#transport.forget(keypair);
     this.#context = {
       suite,
       aead: options.aead,
@@ -94,8 +104,10 @@ export class Device {
       allowedIps: new AllowedIps(),
       indices,
       replay,
-      keypairs: new Keypairs(tables, indices, replay, (keypair) => this.#transport.forget(keypair)),
-      timers: new Timers(tables, this.#timerActions(), () => jitter.fraction()),
+      counters,
+      traffic: new OwnTraffic(tables),
+      keypairs: new Keypairs({ tables, indices, replay, counters, onFree, readers }),
+      timers,
       network: options.network,
       tunnel: options.tunnel,
       log: options.log ?? SILENT,
@@ -114,8 +126,19 @@ export class Device {
       this.#cookies,
       new RateLimiter(undefined, random),
     );
-    this.#transport = new Transport(this.#context, this.#endpoints, this.#handshakes);
-    this.#handshakes.connect(this.#transport);
+    this.#sessions = new Sessions(this.#context, this.#endpoints, this.#handshakes);
+    this.#transport = new Transport(this.#context, this.#endpoints, this.#sessions);
+    this.#sessions.connect(this.#transport);
+    this.#handshakes.connect(this.#sessions);
+    this.#helpers = options.helpers && timers instanceof SharedTimers
+      ? new Helpers(options.helpers, {
+        context: this.#context,
+        timers,
+        handshakes: this.#handshakes,
+        sessions: this.#sessions,
+        send: (offset, length, now) => this.send(offset, length, now),
+      })
+      : null;
   }
 
   /** Largest inner packet that leaves in one piece; bounds the padding. */
@@ -126,6 +149,12 @@ export class Device {
   set mtu(bytes: number) {
     if (!(bytes >= 1)) throw new RangeError("MTU must be at least 1");
     this.#context.mtu = bytes;
+    if (this.#helpers !== null) this.#helpers.mtu = bytes;
+  }
+
+  /** Null if all packets pass through this thread. */
+  get helpers(): Helpers | null {
+    return this.#helpers;
   }
 
   get isUp(): boolean {
@@ -170,12 +199,17 @@ export class Device {
 
   /** Runs the timers that have expired. */
   tick(now: number): void {
+    if (this.#helpers !== null) {
+      this.#helpers.takeAll(now);
+      this.#helpers.serve(now);
+    }
     this.#context.timers.expire(now);
   }
 
   /** When `tick` is due, Infinity for never; it may be early, never late. */
   nextDeadline(): number {
-    return this.#context.timers.earliest;
+    const { earliest } = this.#context.timers;
+    return this.#helpers === null ? earliest : Math.min(earliest, this.#helpers.deadline);
   }
 
   /** Counts a drop that the driver saw, such as a failed send. */
@@ -186,10 +220,7 @@ export class Device {
   /** Counts a datagram that the driver could not send, and takes it out of what its peer was sent. */
   countUnsent(length: number, peer: number): void {
     drop(this.#context.tables, SEND_FAILED, peer);
-    if (peer === NONE) return;
-    const { txBytes } = this.#context.tables;
-    // The slot may have gone to another peer since.
-    txBytes[peer] = Math.max(0, txBytes[peer] - length);
+    if (peer !== NONE) this.#context.traffic.unsent(peer, length);
   }
 
   /** Completes what was committed, if `sealsLate` was promised; harmless otherwise. */
@@ -220,6 +251,7 @@ export class Device {
       this.#context.timers.stop(peer.slot);
       this.#expireSessions(peer);
     }
+    this.#context.keypairs.reclaim();
   }
 
   /** Carries out one change; the caller owns the configuration and has checked it. */
@@ -278,6 +310,7 @@ export class Device {
     const { peers, timers, keypairs, tables, suite } = this.#context;
     const peer = new Peer(slot, publicKey, suite);
     peers[slot] = peer;
+    this.#helpers?.peerChanged(slot);
     this.#peersByKey.set(peer.name, peer);
     timers.reset(slot);
     keypairs.reset(slot);
@@ -297,6 +330,7 @@ export class Device {
     peer.wipe();
     this.#peersByKey.delete(peer.name);
     this.#context.peers[slot] = null;
+    this.#helpers?.peerChanged(slot);
   }
 
   #setKeepalive(slot: number, seconds: number): void {
@@ -308,18 +342,18 @@ export class Device {
   #peerConfigured(slot: number, now: number): void {
     if (!this.#context.isUp) return;
     if (this.#peer(slot).firstKeepaliveDue) this.#sendFirstKeepalive(slot, now);
-    this.#transport.flushStaged(slot, now);
+    this.#sessions.flushStaged(slot, now);
   }
 
   #startPeer(slot: number, now: number): void {
-    this.#transport.flushStaged(slot, now);
+    this.#sessions.flushStaged(slot, now);
     if (this.#context.timers.persistentKeepalive(slot) > 0) this.#sendFirstKeepalive(slot, now);
   }
 
   /** Without an endpoint it stays due until the configuration brings one. */
   #sendFirstKeepalive(slot: number, now: number): void {
     this.#peer(slot).firstKeepaliveDue = !this.#endpoints.isKnown(slot);
-    this.#transport.sendKeepalive(slot, now);
+    this.#sessions.sendKeepalive(slot, now);
   }
 
   /** Erases a peer's sessions and its waiting initiation; the next packet begins anew at once. */
@@ -329,10 +363,17 @@ export class Device {
     peer.lastHandshakeSent = -Infinity;
   }
 
+  #createTimers(tables: DeviceTables, threads: ThreadTables | null, jitter: RandomPool): Timers {
+    const fraction = (): number => jitter.fraction();
+    return threads === null
+      ? new Timers(tables, this.#timerActions(), fraction)
+      : new SharedTimers(tables, threads, this.#timerActions(), fraction);
+  }
+
   #timerActions(): ConstructorParameters<typeof Timers>[1] {
     return {
       initiate: (peer, now) => this.#handshakes.initiate(peer, now),
-      sendKeepalive: (peer, now) => this.#transport.sendKeepalive(peer, now),
+      sendKeepalive: (peer, now) => this.#sessions.sendKeepalive(peer, now),
       dropStaged: (peer) => {
         this.#dropStaged(peer, STAGING_EXPIRED);
         this.#context.log.debug(peer, "No response to 20 handshake initiations; waiting for the next packet");

@@ -58,7 +58,6 @@ import {
 } from "./reasons.ts";
 import { NONE, SCRATCH_ENDPOINTS } from "./tables.ts";
 import { compareTai64n, writeTai64n } from "./tai64n.ts";
-import type { Transport } from "./transport.ts";
 
 const PROLOGUE = new TextEncoder().encode(IDENTIFIER);
 const EMPTY = new Uint8Array(0);
@@ -82,6 +81,12 @@ export interface PeerDirectory {
   find(publicKey: Uint8Array): Peer | null;
 }
 
+/** Where a completed handshake is put to use; sessions.ts. */
+export interface SessionStart {
+  /** The responder waits for a packet under the new key: what is staged, else an empty one, at once. */
+  sendKeepalive(peer: number, now: number): void;
+}
+
 export class Handshakes {
   readonly #context: Context;
   readonly #endpoints: PeerEndpoints;
@@ -94,7 +99,7 @@ export class Handshakes {
   /** What `process` may still do: its work, and cookie replies. */
   #workLeft = 0;
   #cookieRepliesLeft = 0;
-  #transport!: Transport;
+  #sessions!: SessionStart;
 
   constructor(
     context: Context,
@@ -112,8 +117,8 @@ export class Handshakes {
   }
 
   /** The two parts know each other; this closes the circle. */
-  connect(transport: Transport): void {
-    this.#transport = transport;
+  connect(sessions: SessionStart): void {
+    this.#sessions = sessions;
   }
 
   get queued(): number {
@@ -124,9 +129,12 @@ export class Handshakes {
 
   /** Queues a message whose type and length fit; 0 or `-reason`. */
   enqueue(offset: number, length: number, endpoint: number): number {
-    const { bytes, tables } = this.#context;
-    const record = this.#endpoints.record(endpoint);
-    return this.#queue.push(bytes, offset, length, record, 0) ? 0 : drop(tables, HANDSHAKE_QUEUE_FULL);
+    return this.enqueueFrom(this.#context.bytes, offset, length, this.#endpoints.record(endpoint));
+  }
+
+  /** The same for a message that lies elsewhere. @param record 48 bytes, the sender's */
+  enqueueFrom(bytes: Uint8Array, offset: number, length: number, record: Uint8Array): number {
+    return this.#queue.push(bytes, offset, length, record, 0) ? 0 : drop(this.#context.tables, HANDSHAKE_QUEUE_FULL);
   }
 
   /**
@@ -279,13 +287,12 @@ export class Handshakes {
     return true;
   }
 
-  /** The responder waits for a packet under the new key: what is staged, else an empty one, at once. */
   #completeAsInitiator(peer: number, now: number): void {
     const { timers, tables, wallClock } = this.#context;
     timers.sessionDerived(peer, now);
     timers.handshakeComplete(peer);
     tables.lastHandshake[peer] = wallClock();
-    this.#transport.sendKeepalive(peer, now);
+    this.#sessions.sendKeepalive(peer, now);
   }
 
   #receiveCookieReply(message: Uint8Array, now: number): number {
@@ -409,8 +416,8 @@ export class Handshakes {
   }
 
   #authenticated(peer: number, now: number): void {
-    this.#context.timers.anyAuthenticatedPacketReceived(peer);
     this.#context.timers.anyAuthenticatedPacketTraversal(peer, now);
+    this.#context.timers.anyAuthenticatedPacketReceived(peer);
   }
 }
 

@@ -3,13 +3,21 @@ import fc from "fast-check";
 import { IndexTable } from "./index_table.ts";
 import { Keypairs } from "./keypairs.ts";
 import { ReplayWindows } from "./replay.ts";
+import { OwnSendCounters } from "./send_counters.ts";
 import { DeviceTables, NONE } from "./tables.ts";
 
 class Fixture {
   readonly tables = DeviceTables.create({ peers: 2, keypairs: 4 });
   #drawn = 0;
   readonly indices = new IndexTable((out) => out.fill(++this.#drawn));
-  readonly keypairs = new Keypairs(this.tables, this.indices, new ReplayWindows(this.tables.replay), () => {});
+  readonly keypairs = new Keypairs({
+    tables: this.tables,
+    indices: this.indices,
+    replay: new ReplayWindows(this.tables.replay),
+    counters: new OwnSendCounters(this.tables),
+    onFree: () => {},
+    readers: null,
+  });
 
   /** A handshake of one peer: the new keypair, in its place. */
   derive(peer: number, isInitiator: boolean): number {

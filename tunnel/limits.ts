@@ -43,6 +43,10 @@ export const PADDING_MULTIPLE = 16;
  */
 export const REJECT_AFTER_MESSAGES_SENT = 2 ** 53 - 2 ** 13;
 
+/** Where several threads send, counters have 32 bits (threads/shared_send_counters.ts): the paper's limits, scaled. */
+export const REKEY_AFTER_SHARED_MESSAGES = 2 ** 31;
+export const REJECT_AFTER_SHARED_MESSAGES = 2 ** 32 - 2 ** 13;
+
 /** A receiving initiator rekeys a key this old, once per session: 180 − 10 − 5 s. */
 export const REKEY_ON_RECEIVE_TIME = REJECT_AFTER_TIME - KEEPALIVE_TIMEOUT - REKEY_TIMEOUT;
 /** Random addition to every handshake retry, at most this. */

@@ -1,4 +1,7 @@
-/** Where each peer is: one writer (the device), readers on any thread through the version counters of the tables. */
+/**
+ * Where each peer is. A record has a version, odd while somebody writes it: writers on several threads take turns by
+ * it, and readers on any thread see by it whether they read a whole record.
+ */
 import { ENDPOINT_BYTES, ENDPOINT_FAMILY, ENDPOINT_SOURCE, ENDPOINT_SOURCE_IFINDEX } from "./endpoint.ts";
 import type { DeviceTables } from "./tables.ts";
 
@@ -26,17 +29,16 @@ export class PeerEndpoints {
     let word = 0;
     while (word < WORDS && words[to + word] === words[from + word]) word++;
     if (word === WORDS) return;
-    const version = this.#tables.endpointVersion;
-    Atomics.add(version, peer, 1);
+    this.#begin(peer);
     words.copyWithin(to, from, from + WORDS);
-    Atomics.add(version, peer, 1);
+    this.#end(peer);
   }
 
   /** @param record 48 bytes */
   set(peer: number, record: Uint8Array): void {
-    Atomics.add(this.#tables.endpointVersion, peer, 1);
+    this.#begin(peer);
     this.#tables.endpoints.set(record, peer * ENDPOINT_BYTES);
-    Atomics.add(this.#tables.endpointVersion, peer, 1);
+    this.#end(peer);
   }
 
   clear(peer: number): void {
@@ -46,13 +48,25 @@ export class PeerEndpoints {
   /** Lets the kernel choose the source address of the next datagram to the peer. */
   clearSource(peer: number): void {
     const at = peer * ENDPOINT_BYTES;
-    Atomics.add(this.#tables.endpointVersion, peer, 1);
+    this.#begin(peer);
     this.#tables.endpoints.fill(0, at + ENDPOINT_SOURCE_IFINDEX, at + ENDPOINT_SOURCE + 16);
-    Atomics.add(this.#tables.endpointVersion, peer, 1);
+    this.#end(peer);
   }
 
   /** The record as a view, for cold paths. */
   record(slot: number): Uint8Array {
     return this.#tables.endpoints.subarray(slot * ENDPOINT_BYTES, (slot + 1) * ENDPOINT_BYTES);
+  }
+
+  #begin(peer: number): void {
+    const versions = this.#tables.endpointVersion;
+    for (;;) {
+      const version = Atomics.load(versions, peer);
+      if ((version & 1) === 0 && Atomics.compareExchange(versions, peer, version, version + 1) === version) return;
+    }
+  }
+
+  #end(peer: number): void {
+    Atomics.add(this.#tables.endpointVersion, peer, 1);
   }
 }

@@ -26,9 +26,18 @@ export interface Capacity {
 
 export const DEFAULT_CAPACITY: Capacity = { peers: 65_536, keypairs: 131_072 };
 
+/** Bytes that were counted elsewhere and are not in the tables yet. */
+export interface UntoldBytes {
+  received(peer: number): number;
+  sent(peer: number): number;
+}
+
 export class DeviceTables {
   readonly capacity: Capacity;
   readonly buffer: ArrayBufferLike;
+
+  /** Where several threads move packets; only for readers. */
+  untold: UntoldBytes | null = null;
 
   // Per peer.
   readonly rxBytes: Float64Array;
@@ -110,6 +119,16 @@ export class DeviceTables {
   /** Tables in a new shared buffer. */
   static create(capacity: Capacity = DEFAULT_CAPACITY): DeviceTables {
     return new DeviceTables(new SharedArrayBuffer(DeviceTables.bytes(capacity)), capacity);
+  }
+
+  /** Bytes received from a peer, as far as any thread has counted. */
+  receivedBytes(peer: number): number {
+    return this.rxBytes[peer] + (this.untold?.received(peer) ?? 0);
+  }
+
+  /** Bytes sent to a peer, likewise. */
+  sentBytes(peer: number): number {
+    return Math.max(0, this.txBytes[peer] + (this.untold?.sent(peer) ?? 0));
   }
 
   /**

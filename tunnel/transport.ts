@@ -3,16 +3,13 @@
  *
  * Spec: WireGuard paper §5.4.6 (messages), §6 (timers), §4 (cryptokey routing).
  */
-import { type Context, drop } from "./context.ts";
+import { drop, type TransportContext } from "./context.ts";
 import { innerPacketLength } from "./ip.ts";
-import { referencedKeypair } from "./keypairs.ts";
 import {
   KEY_BYTES,
   MAX_PACKET,
   PADDING_MULTIPLE,
-  REJECT_AFTER_MESSAGES_SENT,
   REJECT_AFTER_TIME,
-  REKEY_AFTER_MESSAGES,
   REKEY_AFTER_TIME,
   REKEY_ON_RECEIVE_TIME,
 } from "./limits.ts";
@@ -27,7 +24,6 @@ import {
   NO_PEER_FOR_DESTINATION,
   NOT_ALLOWED_SOURCE,
   REPLAYED,
-  STAGING_FULL,
   TOO_LARGE,
   UNKNOWN_INDEX,
 } from "./reasons.ts";
@@ -36,16 +32,22 @@ import { KEYPAIR_KEY_BYTES, NONE } from "./tables.ts";
 const TWO_32 = 2 ** 32;
 const KEY_WORDS = KEY_BYTES / 4;
 
-/** Asks for a handshake; `handshakes.ts` implements it. */
-export interface Initiator {
+/** Who keeps the sessions: told what a packet means for them. sessions.ts, or on other threads its messenger. */
+export interface PacketOwner {
   /** Something other than a retry wants a session: send an initiation unless one went out within REKEY_TIMEOUT. */
   want(peer: number, now: number): void;
+  /** The same from the receiving initiator of a session about to end; once per session. */
+  wantLastMinute(peer: number, now: number): void;
+  /** Keeps a packet that there is no session for. @returns 0 or `-reason` */
+  stage(peer: number, offset: number, length: number, now: number): number;
+  /** An authenticated packet came under the peer's next keypair: the other side has it, and we may send under it. */
+  confirm(peer: number, keypair: number, now: number): void;
 }
 
 export class Transport {
-  readonly #context: Context;
+  readonly #context: TransportContext;
   readonly #endpoints: PeerEndpoints;
-  readonly #handshakes: Initiator;
+  readonly #owner: PacketOwner;
 
   /** Two places for keys in the memory, where the AEAD reads them, and whose keys lie there now. */
   readonly #words: Uint32Array;
@@ -55,10 +57,10 @@ export class Transport {
   #sealKeypair = NONE;
   #openKeypair = NONE;
 
-  constructor(context: Context, endpoints: PeerEndpoints, handshakes: Initiator) {
+  constructor(context: TransportContext, endpoints: PeerEndpoints, owner: PacketOwner) {
     this.#context = context;
     this.#endpoints = endpoints;
-    this.#handshakes = handshakes;
+    this.#owner = owner;
     this.#words = new Uint32Array(context.bytes.buffer, context.scratch, 2 * KEY_WORDS);
     const { buffer, byteOffset, byteLength } = context.tables.keypairKeys;
     this.#keyWords = new Uint32Array(buffer, byteOffset, byteLength / 4);
@@ -78,8 +80,8 @@ export class Transport {
     const peer = allowedIps.lookupDestination(view, offset);
     if (peer === NONE) return drop(tables, NO_PEER_FOR_DESTINATION);
     if (!this.#endpoints.isKnown(peer)) return drop(tables, NO_ENDPOINT, peer);
-    const keypair = this.#usableKeypair(peer, now);
-    if (keypair === NONE) return this.#stage(peer, offset, length, now);
+    const keypair = this.usableKeypair(peer, now);
+    if (keypair === NONE) return this.#owner.stage(peer, offset, length, now);
     const padded = this.#pad(offset, length);
     const out = this.#context.network.reserve(padded + DATA_OVERHEAD);
     this.#seal(peer, keypair, out, offset, padded);
@@ -94,9 +96,9 @@ export class Transport {
    * @returns 0 or `-reason`
    */
   receive(offset: number, length: number, endpoint: number, now: number): number {
-    const { tables, view, indices, replay } = this.#context;
+    const { tables, view, keypairs, replay } = this.#context;
     if (length < DATA_OVERHEAD) return drop(tables, MALFORMED);
-    const keypair = referencedKeypair(indices.lookup(view.getInt32(offset + DATA_RECEIVER, true)));
+    const keypair = keypairs.referenced(view.getInt32(offset + DATA_RECEIVER, true));
     if (keypair === NONE) return drop(tables, UNKNOWN_INDEX);
     const peer = tables.keypairPeer[keypair];
     if (now - tables.createdAt[keypair] >= REJECT_AFTER_TIME) return drop(tables, KEYPAIR_EXPIRED, peer);
@@ -110,43 +112,37 @@ export class Transport {
       return drop(tables, BAD_TAG, peer);
     }
     if (!replay.accept(keypair, counterLow, counterHigh)) return drop(tables, REPLAYED, peer);
-    tables.rxBytes[peer] += length;
+    this.#context.traffic.received(peer, length);
     this.#authenticated(peer, keypair, endpoint, now);
     if (size === 0) return 0;
     this.#context.timers.dataReceived(peer, now);
     return this.#deliver(peer, inner, size);
   }
 
-  /** Flushes what is staged, or sends an empty packet; starts a handshake if there is no session for it. */
-  sendKeepalive(peer: number, now: number): void {
-    const { peers, network } = this.#context;
-    if (!this.#endpoints.isKnown(peer)) return;
-    const keypair = this.#usableKeypair(peer, now);
-    if (keypair === NONE) {
-      // An empty packet stands for the wish to be heard: it goes out as the confirmation of the new session.
-      return this.#handshakes.want(peer, now);
-    }
-    if (peers[peer]!.staged.length > 0) return this.flushStaged(peer, now);
-    const out = network.reserve(DATA_OVERHEAD);
+  /** A packet without content. */
+  sendEmpty(peer: number, keypair: number, now: number): void {
+    const out = this.#context.network.reserve(DATA_OVERHEAD);
     this.#seal(peer, keypair, out, out + DATA_HEADER_BYTES, 0);
     this.#sent(peer, keypair, false, now);
   }
 
-  /** Sends what is staged; starts a handshake if there is something and no session for it. */
-  flushStaged(peer: number, now: number): void {
-    const { peers, network, bytes } = this.#context;
-    const { staged } = peers[peer]!;
-    if (staged.length === 0 || !this.#endpoints.isKnown(peer)) return;
-    const keypair = this.#usableKeypair(peer, now);
-    if (keypair === NONE) return this.#handshakes.want(peer, now);
-    for (const packet of staged.take()) {
-      const out = network.reserve(packet.length + PADDING_MULTIPLE + DATA_OVERHEAD);
-      const inner = out + DATA_HEADER_BYTES;
-      bytes.set(packet, inner);
-      this.#seal(peer, keypair, out, inner, this.#pad(inner, packet.length));
-      this.#sent(peer, keypair, true, now);
-      packet.fill(0);
-    }
+  /** A packet that does not lie in the memory. */
+  sendCopy(peer: number, keypair: number, packet: Uint8Array, now: number): void {
+    const { network, bytes } = this.#context;
+    const out = network.reserve(packet.length + PADDING_MULTIPLE + DATA_OVERHEAD);
+    const inner = out + DATA_HEADER_BYTES;
+    bytes.set(packet, inner);
+    this.#seal(peer, keypair, out, inner, this.#pad(inner, packet.length));
+    this.#sent(peer, keypair, true, now);
+  }
+
+  /** The keypair to send to the peer under, or NONE. */
+  usableKeypair(peer: number, now: number): number {
+    const { tables, keypairs, counters } = this.#context;
+    const keypair = keypairs.current(peer);
+    if (keypair === NONE) return NONE;
+    if (now - tables.createdAt[keypair] >= REJECT_AFTER_TIME) return NONE;
+    return counters.isExhausted(keypair) ? NONE : keypair;
   }
 
   /** A keypair's keys were erased: no copy of them may stay in the memory. */
@@ -162,19 +158,10 @@ export class Transport {
     }
   }
 
-  #usableKeypair(peer: number, now: number): number {
-    const { tables } = this.#context;
-    const keypair = tables.currentKeypair[peer];
-    if (keypair === NONE) return NONE;
-    if (now - tables.createdAt[keypair] >= REJECT_AFTER_TIME) return NONE;
-    return tables.sendCounter[keypair] < REJECT_AFTER_MESSAGES_SENT ? keypair : NONE;
-  }
-
-  #stage(peer: number, offset: number, length: number, now: number): number {
-    const { tables, bytes, peers } = this.#context;
-    const kept = peers[peer]!.staged.push(bytes.subarray(offset, offset + length));
-    this.#handshakes.want(peer, now);
-    return kept ? 0 : drop(tables, STAGING_FULL, peer);
+  /** No copy of any key may stay in the memory. */
+  forgetAll(): void {
+    this.forget(this.#sealKeypair);
+    this.forget(this.#openKeypair);
   }
 
   /** Zeros behind the packet up to a multiple of 16, never past the MTU; returns the padded length. */
@@ -189,8 +176,8 @@ export class Transport {
   }
 
   #seal(peer: number, keypair: number, out: number, src: number, padded: number): void {
-    const { tables, view, aead, sealsLate, network } = this.#context;
-    const counter = tables.sendCounter[keypair]++;
+    const { view, aead, sealsLate, network, tables, counters, traffic } = this.#context;
+    const counter = counters.take(keypair);
     const counterLow = counter >>> 0;
     const counterHigh = (counter / TWO_32) >>> 0;
     view.setUint32(out + DATA_TYPE, TYPE_DATA, true);
@@ -202,40 +189,36 @@ export class Transport {
     if (sealsLate) aead.sealPush!(this.#sealKey, counterLow, counterHigh, dst, src, padded);
     else aead.seal(this.#sealKey, counterLow, counterHigh, dst, src, padded);
     // First the count: the network takes it back at once when it cannot send.
-    tables.txBytes[peer] += padded + DATA_OVERHEAD;
+    traffic.sent(peer, padded + DATA_OVERHEAD);
     network.commit(padded + DATA_OVERHEAD, peer, peer);
   }
 
   #sent(peer: number, keypair: number, hasContent: boolean, now: number): void {
-    const { timers, tables } = this.#context;
+    const { timers, tables, counters } = this.#context;
     timers.anyAuthenticatedPacketTraversal(peer, now);
     timers.anyAuthenticatedPacketSent(peer);
     if (hasContent) timers.dataSent(peer, now);
     const old = tables.isInitiator[keypair] === 1 && now - tables.createdAt[keypair] >= REKEY_AFTER_TIME;
-    if (old || tables.sendCounter[keypair] > REKEY_AFTER_MESSAGES) this.#handshakes.want(peer, now);
+    if (old || counters.isWorn(keypair)) this.#owner.want(peer, now);
   }
 
   #authenticated(peer: number, keypair: number, endpoint: number, now: number): void {
-    const { keypairs, timers, tables } = this.#context;
+    const { timers, tables } = this.#context;
     this.#endpoints.follow(peer, endpoint);
     // Heard first: data flushed below must find the timer for its own answer stopped.
-    timers.anyAuthenticatedPacketReceived(peer);
     timers.anyAuthenticatedPacketTraversal(peer, now);
-    if (keypairs.confirm(peer, keypair)) {
-      timers.handshakeComplete(peer);
-      tables.lastHandshake[peer] = this.#context.wallClock();
-      this.flushStaged(peer, now);
-    }
+    timers.anyAuthenticatedPacketReceived(peer);
+    if (tables.nextKeypair[peer] === keypair) this.#owner.confirm(peer, keypair, now);
     this.#rekeyAsReceiver(peer, now);
   }
 
   /** The initiator of a session about to end starts the next one even if it only receives; once per session. */
   #rekeyAsReceiver(peer: number, now: number): void {
-    const { tables, timers } = this.#context;
-    const current = tables.currentKeypair[peer];
+    const { tables, keypairs } = this.#context;
+    const current = keypairs.current(peer);
     if (current === NONE || tables.isInitiator[current] === 0) return;
     if (now - tables.createdAt[current] < REKEY_ON_RECEIVE_TIME) return;
-    if (timers.claimLastMinuteHandshake(peer)) this.#handshakes.want(peer, now);
+    this.#owner.wantLastMinute(peer, now);
   }
 
   #deliver(peer: number, inner: number, size: number): number {
