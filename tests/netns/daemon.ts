@@ -66,7 +66,8 @@ export class Daemon {
     const daemon = new Daemon(host, name, background.pid, () => background.output());
     await waitFor(`${implementation.name} to answer`, async () => {
       if (background.exited) throw new Error(`${implementation.name} ended at its start: ${background.output()}`);
-      return exists(daemon.socketPath) && (await run(["wg", "show", name, "listen-port"])).code === 0;
+      // wg would delete a socket that is bound and does not listen yet, so it is not asked first.
+      return await accepts(daemon.socketPath) && (await run(["wg", "show", name, "listen-port"])).code === 0;
     }, 20_000);
     return daemon;
   }
@@ -140,6 +141,17 @@ export class Daemon {
     const kibibytes = readText(`/proc/${this.pid}/status`).match(/^VmRSS:\s+(\d+) kB$/m)?.[1];
     if (kibibytes === undefined) throw new Error(`Process ${this.pid} has no VmRSS: it has ended`);
     return Number(kibibytes) * 1024;
+  }
+}
+
+/** Whether a control socket takes connections. */
+async function accepts(path: string): Promise<boolean> {
+  try {
+    (await Deno.connect({ transport: "unix", path })).close();
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.ConnectionRefused) return false;
+    throw error;
   }
 }
 

@@ -281,7 +281,7 @@ function show({ code, stdout, stderr, state }: Outcome): string {
 
 /** wireguard-go lists peers in random order, and the system chooses ports above 32767. The length tells of the rest. */
 function normalise(text: string): string {
-  const fixed = text.replace(/(?<![\d.:])(3[3-9]|[4-6]\d)\d{3}(?![\d.])/g, "RANDOM");
+  const fixed = text.replace(/(?<![\d.:])(32[7-9]\d\d|3[3-9]\d{3}|[4-6]\d{4})(?![\d.])/g, "RANDOM");
   const isForPeople = fixed.startsWith("interface: ") || fixed.startsWith("\x1b") || fixed.startsWith("[Interface]");
   const parts = isForPeople ? fixed.split(/\n\n|\n$/) : fixed.split("\n");
   return `${parts.sort().join("\n")} (${fixed.length})`;
