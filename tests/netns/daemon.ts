@@ -73,7 +73,7 @@ export class Daemon {
   }
 
   get socketPath(): string {
-    return `/var/run/wireguard/${this.interfaceName}.sock`;
+    return socketPathOf(this.interfaceName);
   }
 
   get isRunning(): boolean {
@@ -144,8 +144,12 @@ export class Daemon {
   }
 }
 
+export function socketPathOf(interfaceName: string): string {
+  return `/var/run/wireguard/${interfaceName}.sock`;
+}
+
 /** Whether a control socket takes connections. */
-async function accepts(path: string): Promise<boolean> {
+export async function accepts(path: string): Promise<boolean> {
   try {
     (await Deno.connect({ transport: "unix", path })).close();
     return true;

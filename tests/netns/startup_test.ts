@@ -1,7 +1,7 @@
 /** How the program starts and ends: what wg-quick, a supervisor and a person at a shell rely on. */
 
 import { match, notStrictEqual as notEqual, ok, strictEqual as equal } from "node:assert/strict";
-import { Daemon, hasInterface, keyFile, makeKeys, startDetached } from "./daemon.ts";
+import { accepts, Daemon, hasInterface, keyFile, makeKeys, socketPathOf, startDetached } from "./daemon.ts";
 import { culvert, type Implementation, WIREGUARD_GO } from "./implementation.ts";
 import { type Host, Lab, uniqueInterface } from "./lab.ts";
 import { exists, must, type Output, readText, run, waitFor } from "./process.ts";
@@ -210,7 +210,7 @@ async function foregroundThrough(
   const process = host.spawn([...helper, ...await implementation.command(), "-f", name], { LOG_LEVEL: "error" });
   await waitFor("it to answer", async () => {
     if (process.exited) throw new Error(process.output());
-    return (await run(["wg", "show", name, "listen-port"])).code === 0;
+    return await accepts(socketPathOf(name)) && (await run(["wg", "show", name, "listen-port"])).code === 0;
   }, 20_000);
   // The helper waits for its only child, which is what the test speaks to.
   const children = readText(`/proc/${process.pid}/task/${process.pid}/children`).trim().split(" ");
