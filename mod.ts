@@ -122,6 +122,7 @@ export { generatePresharedKey, generatePrivateKey } from "./host/keys.ts";
 // The data plane.
 export { DataPlane, type DataPlaneOptions, defaultThreads, MAX_THREADS } from "./plane/data_plane.ts";
 export { ENGINE_NAMES } from "./plane/engines.ts";
+export { v8Flags, wantedV8Flags } from "./plane/v8_flags.ts";
 
 // Control.
 export { Configuration, type ConfigurationOptions, type ConfigurationTarget } from "./control/configuration.ts";
@@ -149,4 +150,4 @@ export {
   setUpLink,
   type TunnelInterface,
 } from "./host/link_setup.ts";
-export { type BackgroundOptions, continueInBackground, reportReady } from "./host/process.ts";
+export { type BackgroundOptions, continueInBackground, reportReady, restartWithV8Flags } from "./host/process.ts";

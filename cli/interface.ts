@@ -12,9 +12,11 @@ import {
   realSuite,
   releaseInterface,
   reportReady,
+  restartWithV8Flags,
   setUpLink,
   type TunnelInterface,
   UapiServer,
+  wantedV8Flags,
 } from "../mod.ts";
 import { DETACHED, type Environment } from "./environment.ts";
 import { OperatorError } from "./errors.ts";
@@ -44,12 +46,14 @@ const END_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 export async function runInterface(options: InterfaceOptions): Promise<number> {
   const { environment, foreground } = options;
   try {
+    const v8Flags = wantedV8Flags(options.engine);
     if (foreground || environment.detached) {
+      if (!environment.detached) restartWithV8Flags(v8Flags);
       await serve(options);
       return 0;
     }
     const descriptors = [environment.tunFd, environment.uapiFd].filter((fd) => fd !== null);
-    return await continueInBackground({ marker: DETACHED, descriptors, keepStderr: environment.keepsLog });
+    return await continueInBackground({ marker: DETACHED, descriptors, keepStderr: environment.keepsLog, v8Flags });
   } catch (error) {
     if (error instanceof HostError) throw new OperatorError(error.message);
     throw error;

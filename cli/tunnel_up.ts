@@ -21,6 +21,7 @@ import {
   parseAddress,
   parseEndpoint,
   parsePrefix,
+  wantedV8Flags,
   wipeStatus,
 } from "../mod.ts";
 import { DETACHED } from "./environment.ts";
@@ -141,6 +142,7 @@ class Start {
         marker: DETACHED,
         descriptors: [],
         keepStderr: this.#options.keepsLog,
+        v8Flags: wantedV8Flags("auto"),
         words: [...this.#options.words, "--", name],
       }));
     this.#interruption.check();

@@ -1,4 +1,4 @@
-/** Going on in the background, in a session of our own. */
+/** Going on as another process: in the background, in a session of our own, or with other options of V8. */
 import { ENOENT, SyscallError } from "../ffi/errno.ts";
 import {
   close,
@@ -12,12 +12,15 @@ import {
   setCloseOnExec,
   write,
 } from "../ffi/file.ts";
+import { execve } from "../ffi/process.ts";
 
 /** Descriptors above this are not looked for; the usual limit of open files is 1024. */
 const HIGHEST_DESCRIPTOR = 4096;
 const STDIN = 0;
 const STDOUT = 1;
 const STDERR = 2;
+/** Deno takes options of V8 from here, separated by commas; a program that `deno compile` made does not. */
+const V8_FLAGS = "DENO_V8_FLAGS";
 /** What a shell makes of an interrupted command. */
 const INTERRUPTED = 130;
 
@@ -30,6 +33,8 @@ export interface BackgroundOptions {
   readonly words?: readonly string[];
   /** The child's stderr stays the caller's for good; otherwise only until the child is ready. */
   readonly keepStderr: boolean;
+  /** Options for the child's V8. */
+  readonly v8Flags: readonly string[];
 }
 
 /**
@@ -48,7 +53,7 @@ export async function continueInBackground(options: BackgroundOptions): Promise<
   if (nowhere !== null) close(nowhere);
   const child = new Deno.Command(Deno.execPath(), {
     args: commandArguments(options.words ?? Deno.args),
-    env: { [options.marker]: "1" },
+    env: { [options.marker]: "1", ...v8Environment(options.v8Flags) },
     // A bare root folder has no /dev/null, of which Deno makes "null".
     stdin: nowhere === null ? "piped" : "null",
     stdout: "piped",
@@ -80,6 +85,18 @@ export async function continueInBackground(options: BackgroundOptions): Promise<
   } finally {
     for (const signal of signals) Deno.removeSignalListener(signal, end);
   }
+}
+
+/**
+ * Starts this very program anew in the same process, with further options for V8; what is inherited stays open.
+ *
+ * @returns if they were given already, or there are none
+ */
+export function restartWithV8Flags(flags: readonly string[]): void {
+  const environment = v8Environment(flags);
+  if (Object.entries(environment).every(([name, value]) => Deno.env.get(name) === value)) return;
+  const lines = Object.entries({ ...Deno.env.toObject(), ...environment }).map(([name, value]) => `${name}=${value}`);
+  execve(Deno.execPath(), commandLine(), lines);
 }
 
 /**
@@ -135,9 +152,21 @@ function sealDescriptors(kept: readonly number[]): void {
 
 /** How this program is started with `words`: the runtime's options, the script, and they. */
 function commandArguments(words: readonly string[]): string[] {
-  // Each argument ends in a NUL, the last one too; in front stands the program.
-  const own = readTextFile("/proc/self/cmdline").split("\0").slice(1, -1);
-  return [...own.slice(0, own.length - Deno.args.length), ...words];
+  const own = commandLine();
+  return [...own.slice(1, own.length - Deno.args.length), ...words];
+}
+
+/** How this program was started: its name, the runtime's options, the script, our words. */
+function commandLine(): string[] {
+  // Each argument ends in a NUL, the last one too.
+  return readTextFile("/proc/self/cmdline").split("\0").slice(0, -1);
+}
+
+/** @returns what gives V8 these flags besides those that the environment gives it */
+function v8Environment(flags: readonly string[]): Record<string, string> {
+  if (flags.length === 0 || Deno.build.standalone) return {};
+  const given = Deno.env.get(V8_FLAGS)?.split(",") ?? [];
+  return { [V8_FLAGS]: [...new Set([...given, ...flags])].filter((flag) => flag !== "").join(",") };
 }
 
 /** Copies `stream` to our stderr until it ends or is stopped. */

@@ -7,7 +7,6 @@ import { run } from "../netns/process.ts";
 import type { Named } from "./options.ts";
 
 const MODULE = "golang.zx2c4.com/wireguard@latest";
-const ARCHIVE = "https://deb.debian.org/debian";
 const BUILD_TIMEOUT = 300_000;
 const DOWNLOAD_TIMEOUT = 60_000;
 
@@ -39,8 +38,9 @@ async function build(folder: string): Promise<string> {
 
 async function unpack(folder: string): Promise<string> {
   const architecture = Deno.build.arch === "aarch64" ? "arm64" : "amd64";
-  const { path, digest } = findPackage(await index(architecture));
-  const bytes = await download(`${ARCHIVE}/${path}`);
+  const archive = await findArchive();
+  const { path, digest } = findPackage(await index(archive, architecture));
+  const bytes = await download(archive + path);
   const found = encodeHex(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)));
   if (found !== digest) throw new Error(`${path} is not what the index says`);
   const file = `${folder}/wireguard-go.deb`;
@@ -51,9 +51,18 @@ async function unpack(folder: string): Promise<string> {
   return `${target}/usr/bin/wireguard-go`;
 }
 
+/** Where this system's own packages come from, ending in a slash: sid's lie beside them. */
+async function findArchive(): Promise<string> {
+  const { code, stdout, stderr } = await run(["apt-get", "indextargets", "--format", "$(REPO_URI)"]);
+  if (code !== 0) throw new Error(stderr.trim());
+  const found = stdout.split("\n").find((uri) => uri.endsWith("/debian/"));
+  if (found === undefined) throw new Error("apt knows no archive of Debian");
+  return found;
+}
+
 /** Sid's list of packages, a stanza for each. */
-async function index(architecture: string): Promise<string> {
-  const packed = await download(`${ARCHIVE}/dists/sid/main/binary-${architecture}/Packages.gz`);
+async function index(archive: string, architecture: string): Promise<string> {
+  const packed = await download(`${archive}dists/sid/main/binary-${architecture}/Packages.gz`);
   return await new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
 }
 

@@ -4,6 +4,7 @@
  * Program and worker are bundled first, for `deno compile` would embed every package of deno.lock, those for tests
  * too. The base binary is the one Deno downloads for itself, or `DENORT_BIN`.
  */
+import { v8Flags } from "../../plane/v8_flags.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const DIST = new URL("dist/", ROOT);
@@ -44,6 +45,9 @@ async function pointToWorker(): Promise<void> {
 async function compile(): Promise<void> {
   // Without the project's own configuration, whose lock file would bring all packages along.
   const options = ["--quiet", "--no-config", "--no-lock", "--no-check", "--allow-all", "--unstable-net"];
+  // The base binary has this Deno's V8. It takes no such flags from its environment later.
+  const flags = v8Flags();
+  if (flags.length > 0) options.push(`--v8-flags=${flags.join(",")}`);
   const files = ["--include", pathOf(WORKER.bundle, BUNDLES), "--output", EXECUTABLE.pathname];
   await deno("compile", ...options, ...files, pathOf(MAIN.bundle, BUNDLES));
 }

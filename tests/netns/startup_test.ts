@@ -6,6 +6,7 @@ import { culvert, type Implementation, WIREGUARD_GO } from "./implementation.ts"
 import { type Host, Lab, uniqueInterface } from "./lab.ts";
 import { exists, must, type Output, readText, run, waitFor } from "./process.ts";
 import { netnsTest } from "./requirements.ts";
+import { v8Flags } from "../../plane/v8_flags.ts";
 
 const CULVERT = culvert();
 /** wireguard-go is the control: what it does here is what users of it expect. */
@@ -177,6 +178,32 @@ netnsTest(
     equal(await hasInterface(host, taken), true);
   },
 );
+
+netnsTest("culvert gives V8 the flags for its fastest engine, and only for that", [CULVERT.needs], async () => {
+  await using lab = new Lab();
+  const host = await lab.host();
+  // A compiled program has them built in.
+  const flags = Deno.env.has("CULVERT_BIN") ? [] : v8Flags();
+  // What the operator gives is kept.
+  const env = { DENO_V8_FLAGS: "--no-opt" };
+  for (const engine of ["auto", "noble"]) {
+    const args = ["--engine", engine];
+    const given = engine === "auto" ? ["--no-opt", ...flags] : ["--no-opt"];
+    for (
+      const daemon of [
+        await Daemon.detached(host, CULVERT, { args, env }),
+        await Daemon.foreground(host, CULVERT, { args, env }),
+      ]
+    ) {
+      const found = readText(`/proc/${daemon.pid}/environ`).split("\0").find((line) =>
+        line.startsWith("DENO_V8_FLAGS=")
+      );
+      equal(found, `DENO_V8_FLAGS=${given.join(",")}`);
+      daemon.signal("SIGTERM");
+      await daemon.gone();
+    }
+  }
+});
 
 netnsTest("culvert refuses wrong arguments", [CULVERT.needs], async () => {
   await using lab = new Lab();
