@@ -66,7 +66,7 @@ async function measure(options: Options, chosen: readonly Measurement[]): Promis
   if (reason !== null) throw new BenchUsageError(`The benchmark ${reason}`);
   const fetched = options.fetch ? await fetchWireguardGo(tell) : null;
   const peers = fetched === null ? options.peers : [fetched, ...options.peers];
-  const line = await findContestants(peers, options.culverts, tell);
+  const line = among(await findContestants(peers, options.culverts, tell), options.between);
   if (options.list) {
     print(`${describeMeasurements()}\n${describeLine(line)}`);
     return null;
@@ -124,6 +124,19 @@ function choose(only: readonly string[]): Measurement[] {
     throw new BenchUsageError(`There is no measurement ${unknown.join(", ")}; there are ${names}`);
   }
   return MEASUREMENTS.filter(({ name }) => only.length === 0 || only.includes(name));
+}
+
+/** @param names empty for everybody; the subject stays in any case */
+function among({ contestants, rival }: Line, names: readonly string[]): Line {
+  const unknown = names.filter((name) => !contestants.some((contestant) => contestant.name === name));
+  if (unknown.length > 0) {
+    const known = contestants.map(({ name }) => name).join(", ");
+    throw new BenchUsageError(`There is no contestant ${unknown.join(", ")}; there are ${known}`);
+  }
+  const isIn = ({ name, role }: Contestant): boolean =>
+    names.length === 0 || role === "subject" || names.includes(name);
+  const left = contestants.filter(isIn);
+  return { contestants: left, rival: left.some(({ name }) => name === rival) ? rival : null };
 }
 
 function describeMeasurements(): string {

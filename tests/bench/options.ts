@@ -7,6 +7,7 @@ export const USAGE = `deno task bench [options]     (as root)
   --pairs N            rounds; in each, every contestant is measured once
   --seconds N          length of one transfer
   --only NAME,…        these measurements alone (see below)
+  --between NAME,…     these contestants alone; culvert always takes part (--list names them)
   --peer NAME=PATH     one more wireguard-go to run against; may be repeated
   --culvert NAME=ARGS  one more culvert with these arguments, e.g. noble='--engine noble'; may be repeated
   --fetch              get the newest wireguard-go into a private folder first
@@ -32,6 +33,8 @@ export interface Options {
   readonly isQuick: boolean;
   /** Empty = all. */
   readonly only: readonly string[];
+  /** The others that take part; empty = all. */
+  readonly between: readonly string[];
   readonly peers: readonly Named[];
   readonly culverts: readonly Named[];
   readonly fetch: boolean;
@@ -55,7 +58,8 @@ export function parseOptions(args: readonly string[]): Options {
     pairs: positive("pairs", values.pairs, isQuick ? 3 : 5),
     seconds: positive("seconds", values.seconds, isQuick ? 3 : 5),
     isQuick,
-    only: (values.only ?? []).flatMap((names) => names.split(",")).filter((name) => name !== ""),
+    only: list(values.only),
+    between: list(values.between),
     peers: (values.peer ?? []).map((text) => named("peer", text)),
     culverts: (values.culvert ?? []).map((text) => named("culvert", text)),
     fetch: values.fetch === true,
@@ -74,6 +78,7 @@ interface Values {
   readonly pairs?: string;
   readonly seconds?: string;
   readonly only?: string[];
+  readonly between?: string[];
   readonly peer?: string[];
   readonly culvert?: string[];
   readonly fetch?: boolean;
@@ -95,6 +100,7 @@ function read(args: readonly string[]): Values {
         pairs: { type: "string" },
         seconds: { type: "string" },
         only: { type: "string", multiple: true },
+        between: { type: "string", multiple: true },
         peer: { type: "string", multiple: true },
         culvert: { type: "string", multiple: true },
         fetch: { type: "boolean" },
@@ -111,6 +117,10 @@ function read(args: readonly string[]): Values {
     // What parseArgs refuses is a fault of the command line, all of it.
     throw new BenchUsageError(error instanceof Error ? error.message : String(error));
   }
+}
+
+function list(values: readonly string[] = []): string[] {
+  return values.flatMap((names) => names.split(",")).filter((name) => name !== "");
 }
 
 function positive(name: string, text: string | undefined, otherwise: number): number {

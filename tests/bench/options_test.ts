@@ -11,6 +11,8 @@ Deno.test("parseOptions() takes five pairs of five seconds, and with --quick thr
 Deno.test("parseOptions() collects lists and names", () => {
   const options = parseOptions(["--only", "tcp,ping", "--only", "start", "--peer", "new=/a=b", "--culvert", "x=--a b"]);
   assert.deepEqual(options.only, ["tcp", "ping", "start"]);
+  assert.deepEqual(options.between, []);
+  assert.deepEqual(parseOptions(["--between", "no tunnel,culvert x"]).between, ["no tunnel", "culvert x"]);
   assert.deepEqual(options.peers, [{ name: "new", value: "/a=b" }]);
   assert.deepEqual(options.culverts, [{ name: "x", value: "--a b" }]);
 });
