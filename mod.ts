@@ -126,6 +126,7 @@ export { v8Flags, wantedV8Flags } from "./plane/v8_flags.ts";
 
 // Control.
 export { Configuration, type ConfigurationOptions, type ConfigurationTarget } from "./control/configuration.ts";
+export { releaseFreeMemory } from "./control/free_memory.ts";
 export { interfaceIndex } from "./control/interface_index.ts";
 export { SocketFile, type SocketWatch } from "./control/socket_file.ts";
 export { getDevice, listInterfaces, setDevice, UapiError } from "./control/uapi_client.ts";

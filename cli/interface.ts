@@ -10,6 +10,7 @@ import {
   HostError,
   interfaceIndex,
   realSuite,
+  releaseFreeMemory,
   releaseInterface,
   reportReady,
   restartWithV8Flags,
@@ -88,7 +89,11 @@ async function serve(options: InterfaceOptions): Promise<void> {
   plane.onTunnelGone = () => end.because("the interface is gone");
 
   const configuration = new Configuration({ suite: realSuite, target: plane, log });
-  const server = new UapiServer(socket.listener, configuration, { log, interfaceIndex });
+  const server = new UapiServer(socket.listener, configuration, {
+    log,
+    interfaceIndex,
+    releaseMemory: releaseFreeMemory,
+  });
   opened.defer(() => server.close());
   const watch = socket.file?.watch(() => end.because("the control socket was removed"));
   opened.defer(() => watch?.close());

@@ -36,6 +36,8 @@ export interface UapiHandler {
 export interface UapiServerOptions {
   readonly log?: { error(message: string): void; debug(message: string): void };
   readonly interfaceIndex?: InterfaceIndex;
+  /** Called when a large request or reply has left much memory unused. */
+  readonly releaseMemory?: () => void;
   readonly limits?: Partial<UapiLimits>;
 }
 
@@ -48,6 +50,9 @@ export interface UapiLimits {
 
 const DEFAULT_LIMITS: UapiLimits = { connections: 256, heldBytes: 128 * 1024 * 1024 };
 const READ_BYTES = 64 * 1024;
+/** Statements of a large request, some 400 peers; bytes of a large reply. */
+const LARGE_REQUEST = 4_096;
+const LARGE_REPLY = 512 * 1024;
 /** After an accept that failed: most likely there are no descriptors left. */
 const ACCEPT_RETRY = 100;
 
@@ -127,7 +132,9 @@ export class UapiServer {
         client.isBusy = true;
         const reply = await this.#answer(request);
         client.isBusy = false;
+        const isLarge = reply.length >= LARGE_REPLY;
         await client.send(reply);
+        if (isLarge) this.#options.releaseMemory?.();
       }
     } catch (error) {
       // Reads and writes fail when the client is gone or was closed by us; #answer does not throw.
@@ -142,7 +149,9 @@ export class UapiServer {
       try {
         return serializeErrno("set", await this.#handler.set(request.statements));
       } finally {
+        const isLarge = request.statements.length >= LARGE_REQUEST;
         request.statements.clear();
+        if (isLarge) this.#options.releaseMemory?.();
       }
     } catch (error) {
       this.#options.log?.error(`Control request failed: ${error instanceof Error ? error.stack : error}`);

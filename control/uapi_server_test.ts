@@ -47,6 +47,29 @@ Deno.test("UapiServer answers several requests on one connection, in order", asy
   await server.close();
 });
 
+Deno.test("UapiServer has memory released after a large request and a large reply, and after no others", async () => {
+  const listener = new MemoryListener();
+  const handler = { set: () => Promise.resolve(0), get: () => Promise.resolve(new Uint8Array(replyBytes).fill(10)) };
+  let released = 0;
+  const server = new UapiServer(listener, handler, { releaseMemory: () => released++ });
+  const client = listener.connect();
+  const request = (lines: number): string => `set=1\n${"replace_peers=true\n".repeat(lines)}\n`;
+  let replyBytes = 1_000;
+  await ask(client, request(10));
+  await ask(client, "get=1\n\n");
+  assert.equal(released, 0);
+  await ask(client, request(5_000));
+  assert.equal(released, 1);
+  replyBytes = 600_000;
+  await client.write(ascii("get=1\n\n"));
+  const buffer = new Uint8Array(64 * 1024);
+  for (let read = 0; read < replyBytes;) read += (await client.read(buffer))!;
+  await ask(client, request(1));
+  assert.equal(released, 2);
+  client.close();
+  await server.close();
+});
+
 Deno.test("UapiServer closes without a reply on an unknown operation and on CRLF", async () => {
   const { listener, server } = start();
   for (const request of ["hello=1\n", "get=1\r\n\r\n", "set=1\r\nlisten_port=1\r\n\r\n", "\n", "get=1 \n\n"]) {

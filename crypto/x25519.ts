@@ -1,5 +1,6 @@
 /**
- * X25519 over node:crypto, which is native and constant-time, or over noble where node:crypto lacks it.
+ * X25519 over node:crypto, which is native and constant-time, or over noble where node:crypto lacks it. Who computes
+ * many hands in an implementation that leaves no key objects to the garbage collector (plane/native_x25519.ts).
  *
  * Raw keys enter node:crypto in their DER form, a constant header before the 32 bytes; the secret copies made on the
  * way are erased. No key object outlives its call.
@@ -26,7 +27,7 @@ export interface X25519 {
   sharedSecret(privateKey: Uint8Array, publicKey: Uint8Array): Uint8Array;
 }
 
-export const nativeX25519: X25519 = {
+export const nodeX25519: X25519 = {
   name: "node:crypto",
   publicKey(privateKey: Uint8Array): Uint8Array {
     const spki = createPublicKey(importPrivate(privateKey)).export({ format: "der", type: "spki" });
@@ -54,7 +55,7 @@ let chosen: X25519 | null = null;
 
 /** The implementation in use: chosen at the first call, by whether node:crypto computes the example of RFC 7748. */
 export function selectedX25519(): X25519 {
-  chosen ??= computesKnownAnswer(nativeX25519) ? nativeX25519 : nobleX25519;
+  chosen ??= computesKnownAnswer(nodeX25519) ? nodeX25519 : nobleX25519;
   return chosen;
 }
 
@@ -62,10 +63,11 @@ export function selectedX25519(): X25519 {
  * The public key of a private key.
  *
  * @param privateKey 32 secret bytes, clamped or not
+ * @param implementation by default the one in use here
  */
-export function publicKey(privateKey: Uint8Array): Uint8Array {
+export function publicKey(privateKey: Uint8Array, implementation: X25519 = selectedX25519()): Uint8Array {
   requireKey(privateKey);
-  return selectedX25519().publicKey(privateKey);
+  return implementation.publicKey(privateKey);
 }
 
 /**
@@ -73,18 +75,23 @@ export function publicKey(privateKey: Uint8Array): Uint8Array {
  *
  * @param privateKey 32 secret bytes, clamped or not
  * @param publicKey 32 bytes; the top bit is ignored, as RFC 7748 asks
+ * @param implementation by default the one in use here
  * @returns 32 secret bytes, or null for a low-order point, whose result would be zero for every private key
  */
-export function sharedSecret(privateKey: Uint8Array, publicKey: Uint8Array): Uint8Array | null {
+export function sharedSecret(
+  privateKey: Uint8Array,
+  publicKey: Uint8Array,
+  implementation: X25519 = selectedX25519(),
+): Uint8Array | null {
   requireKey(privateKey);
   requireKey(publicKey);
   if (isLowOrder(publicKey)) return null;
-  const secret = selectedX25519().sharedSecret(privateKey, publicKey);
+  const secret = implementation.sharedSecret(privateKey, publicKey);
   return isZero(secret) ? null : secret;
 }
 
 /**
- * Whether a point has low order. node:crypto and noble throw on these, and telling that from another fault by its
+ * Whether a point has low order. Every implementation throws on these, and telling that from another fault by its
  * message would be guessing; besides, refusing them here spares the multiplication. Points are public, so the
  * comparison may stop early.
  *

@@ -75,6 +75,9 @@ const SYMBOLS = {
   prctl: { parameters: ["i32", "usize", "usize", "usize", "usize"], result: "i32" },
   execve: { parameters: ["buffer", "buffer", "buffer"], result: "i32" },
 
+  /** Gives the system back what `free` keeps; musl has no such function. */
+  malloc_trim: { parameters: ["usize"], result: "i32", optional: true },
+
   // errno of the calling thread; the name is the same in glibc and musl.
   __errno_location: { parameters: [], result: "pointer" },
 } as const;

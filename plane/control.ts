@@ -57,8 +57,9 @@ export class Control {
     } catch (error) {
       this.post({ type: "refused", id, failure: failureOf(error) });
     } finally {
-      // The device keeps copies.
+      // The device keeps copies. The memory goes at once: this thread seldom rests long enough for a collection.
       wipe(device);
+      packed.transfer(0);
     }
   }
 }

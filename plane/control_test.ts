@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { isZero } from "../crypto/bytes.ts";
 import { createEventfd, signalEventfd } from "../ffi/eventfd.ts";
 import { close } from "../ffi/file.ts";
 import { libc } from "../ffi/libc.ts";
@@ -33,13 +34,32 @@ for (const fails of [false, true]) {
       const message: ApplyMessage = { id: 1, plane: [], device: packCommands(device) };
       port1.postMessage(message);
       signalEventfd(descriptor);
-      assert.ok(new Control(port2, descriptor, new SharedArrayBuffer(4)).serve(plane, 0));
+      const control = new Control(port2, descriptor, new SharedArrayBuffer(4));
+      const released = givenBack(() => assert.ok(control.serve(plane, 0)));
       assert.equal((await answered.promise).type, fails ? "refused" : "applied");
-      assert.deepEqual(keys, [new Uint8Array(32), new Uint8Array(32)]);
+      assert.equal(released.length, 1);
+      assert.ok(released[0].length > 64 && isZero(released[0]));
+      assert.deepEqual(keys.map((key) => key.length), [0, 0], "the buffer is still there");
     } finally {
       port1.close();
       port2.close();
       close(descriptor);
     }
   });
+}
+
+/** What was in the buffers that were given back while `body` ran. */
+function givenBack(body: () => void): Uint8Array[] {
+  const { transfer } = ArrayBuffer.prototype;
+  const contents: Uint8Array[] = [];
+  ArrayBuffer.prototype.transfer = function (this: ArrayBuffer, length?: number): ArrayBuffer {
+    contents.push(new Uint8Array(this.slice(0)));
+    return transfer.call(this, length);
+  };
+  try {
+    body();
+  } finally {
+    ArrayBuffer.prototype.transfer = transfer;
+  }
+  return contents;
 }

@@ -2,7 +2,7 @@
  * The data-plane worker: one per device, or one with the device and helpers (helper_plane.ts). It builds the device between its ports, runs the loop until main asks to stop
  * or the TUN device is gone, and closes what it opened. Everything it says goes through the port it was given.
  */
-import { realSuite } from "../crypto/real_suite.ts";
+import { realSuiteOver } from "../crypto/real_suite.ts";
 import { wallMilliseconds } from "../ffi/clock.ts";
 import { signalEventfd } from "../ffi/eventfd.ts";
 import { Device } from "../tunnel/device.ts";
@@ -22,6 +22,7 @@ import { HelperPlane } from "./helper_plane.ts";
 import { keyLogLines } from "./key_log.ts";
 import { LinkWatch } from "./link_watch.ts";
 import { runLoop } from "./loop.ts";
+import { chooseX25519 } from "./native_x25519.ts";
 import { PacketObserver } from "./packet_observer.ts";
 import { Plane } from "./plane.ts";
 import { Readiness } from "./readiness.ts";
@@ -169,7 +170,7 @@ function createDevice(
   tunnel: PacketSink,
 ): Device {
   return new Device({
-    suite: realSuite,
+    suite: realSuiteOver(chooseX25519()),
     memory: arena.memory,
     aead: createEngine(start.engine, arena.memory),
     sealsLate: start.carrier === "batch",

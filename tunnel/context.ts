@@ -4,11 +4,12 @@ import type { CryptoSuite } from "../crypto/suite.ts";
 import type { AllowedIps } from "./allowed_ips.ts";
 import type { IndexTable } from "./index_table.ts";
 import type { Keypairs } from "./keypairs.ts";
-import type { Identity, Peer } from "./peer.ts";
+import type { Identity, Peers } from "./peers.ts";
 import type { DatagramSink, PacketSink } from "./ports.ts";
 import type { ReplayWindows } from "./replay.ts";
 import { REASON_SLOTS } from "./reasons.ts";
 import type { SendCounters } from "./send_counters.ts";
+import type { Staging } from "./staging.ts";
 import { type DeviceTables, NONE } from "./tables.ts";
 import type { Timers } from "./timers.ts";
 import type { Traffic } from "./traffic.ts";
@@ -67,7 +68,8 @@ export interface TransportContext {
 
 export interface Context extends TransportContext {
   readonly suite: CryptoSuite;
-  readonly peers: (Peer | null)[];
+  readonly peers: Peers;
+  readonly staging: Staging;
   readonly indices: IndexTable;
   readonly keypairs: Keypairs;
   readonly timers: Timers;

@@ -23,7 +23,6 @@ import {
   COOKIE_TYPE,
   TYPE_COOKIE_REPLY,
 } from "./messages.ts";
-import { publicKeyOf, publicKeyText } from "./public_key_text.ts";
 
 const LABEL_MAC1 = new TextEncoder().encode("mac1----");
 const LABEL_COOKIE = new TextEncoder().encode("cookie--");
@@ -110,20 +109,44 @@ export class CookieChecker {
   }
 }
 
-/** The sender's side: puts MACs on messages and keeps the cookie. One per peer. */
+/** What generators remember, by slot. */
+export class CookieMemory {
+  /** MAC1 of the last message, where there is one that was not answered. */
+  readonly lastMac1: Uint8Array;
+  readonly hasLastMac1: Uint8Array;
+  /** Secret, where there is one. */
+  readonly cookies: Uint8Array;
+  readonly hasCookie: Uint8Array;
+  /** Milliseconds. */
+  readonly cookieSince: Float64Array;
+
+  constructor(slots: number) {
+    this.lastMac1 = new Uint8Array(MAC_BYTES * slots);
+    this.hasLastMac1 = new Uint8Array(slots);
+    this.cookies = new Uint8Array(MAC_BYTES * slots);
+    this.hasCookie = new Uint8Array(slots);
+    this.cookieSince = new Float64Array(slots);
+  }
+}
+
+/** The sender's side: puts MACs on messages to one peer and keeps its cookie, both in a memory that outlives it. */
 export class CookieGenerator {
   readonly #suite: CryptoSuite;
-  readonly #peer: string;
-  /** MAC1 of the last message, null once it was answered. */
-  #lastMac1: Uint8Array | null = null;
-  #cookie: Uint8Array | null = null;
-  #cookieSince = -Infinity;
+  readonly #publicKey: Uint8Array;
+  readonly #memory: CookieMemory;
+  readonly #slot: number;
 
-  /** @param peerPublicKey 32 bytes */
-  constructor(suite: CryptoSuite, peerPublicKey: Uint8Array) {
+  /** @param peerPublicKey 32 bytes, not copied */
+  constructor(
+    suite: CryptoSuite,
+    peerPublicKey: Uint8Array,
+    memory: CookieMemory = new CookieMemory(1),
+    slot: number = 0,
+  ) {
     this.#suite = suite;
-    // Both keys take half a microsecond to make and, kept for every peer, 460 bytes.
-    this.#peer = publicKeyText(peerPublicKey);
+    this.#publicKey = peerPublicKey;
+    this.#memory = memory;
+    this.#slot = slot;
   }
 
   /**
@@ -134,9 +157,11 @@ export class CookieGenerator {
   addMacs(message: Uint8Array, now: number): void {
     const mac1At = message.length - MACS_BYTES;
     const mac2At = message.length - MAC_BYTES;
-    this.#lastMac1 = this.#suite.mac(this.#key(LABEL_MAC1), message.subarray(0, mac1At));
+    const { hasLastMac1, hasCookie, cookieSince } = this.#memory;
+    this.#lastMac1.set(this.#suite.mac(this.#key(LABEL_MAC1), message.subarray(0, mac1At)));
+    hasLastMac1[this.#slot] = 1;
     message.set(this.#lastMac1, mac1At);
-    if (this.#cookie !== null && now - this.#cookieSince < COOKIE_REFRESH_TIME) {
+    if (hasCookie[this.#slot] === 1 && now - cookieSince[this.#slot] < COOKIE_REFRESH_TIME) {
       message.set(this.#suite.mac(this.#cookie, message.subarray(0, mac2At)), mac2At);
     } else {
       message.fill(0, mac2At);
@@ -151,30 +176,37 @@ export class CookieGenerator {
    * @returns false if it is no answer to the last message; then nothing has changed
    */
   consumeReply(reply: Uint8Array, now: number): boolean {
-    if (this.#lastMac1 === null || reply.length !== COOKIE_REPLY_BYTES) return false;
+    const { hasLastMac1, hasCookie, cookieSince } = this.#memory;
+    if (hasLastMac1[this.#slot] === 0 || reply.length !== COOKIE_REPLY_BYTES) return false;
     const nonce = reply.subarray(COOKIE_NONCE, COOKIE_NONCE + COOKIE_NONCE_BYTES);
     const cookie = this.#suite.openX(this.#key(LABEL_COOKIE), nonce, reply.subarray(COOKIE_COOKIE), this.#lastMac1);
     if (cookie === null) return false;
-    this.#forgetCookie();
-    this.#cookie = cookie;
-    this.#cookieSince = now;
-    this.#lastMac1 = null;
+    this.#cookie.set(cookie);
+    wipe(cookie);
+    hasCookie[this.#slot] = 1;
+    cookieSince[this.#slot] = now;
+    hasLastMac1[this.#slot] = 0;
     return true;
   }
 
   /** Forgets the cookie and the last message. */
   wipe(): void {
-    this.#forgetCookie();
-    this.#lastMac1 = null;
+    wipe(this.#cookie);
+    this.#memory.hasCookie[this.#slot] = 0;
+    this.#memory.hasLastMac1[this.#slot] = 0;
   }
 
+  get #lastMac1(): Uint8Array {
+    return this.#memory.lastMac1.subarray(this.#slot * MAC_BYTES, (this.#slot + 1) * MAC_BYTES);
+  }
+
+  get #cookie(): Uint8Array {
+    return this.#memory.cookies.subarray(this.#slot * MAC_BYTES, (this.#slot + 1) * MAC_BYTES);
+  }
+
+  /** Takes half a microsecond to make. */
   #key(label: Uint8Array): Uint8Array {
-    return this.#suite.hash(label, publicKeyOf(this.#peer));
-  }
-
-  #forgetCookie(): void {
-    if (this.#cookie !== null) wipe(this.#cookie);
-    this.#cookie = null;
+    return this.#suite.hash(label, this.#publicKey);
   }
 }
 

@@ -19,14 +19,14 @@ import { Handshakes, isHandshakeMessage } from "./handshakes.ts";
 import { Keypairs } from "./keypairs.ts";
 import { DEFAULT_MTU } from "./limits.ts";
 import { TYPE_DATA } from "./messages.ts";
-import { Peer } from "./peer.ts";
 import { PeerEndpoints } from "./peer_endpoints.ts";
+import { type Peer, Peers } from "./peers.ts";
 import type { DatagramSink, PacketSink } from "./ports.ts";
-import { publicKeyText } from "./public_key_text.ts";
 import { RandomPool } from "./random_pool.ts";
 import { RateLimiter } from "./rate_limiter.ts";
 import { DEVICE_DOWN, MALFORMED, REASON_SLOTS, SEND_FAILED, STAGING_EXPIRED } from "./reasons.ts";
 import { Sessions } from "./sessions.ts";
+import { Staging } from "./staging.ts";
 import { type DeviceTables, NONE } from "./tables.ts";
 import { Helpers, type HelpersOptions } from "./threads/helpers.ts";
 import { SharedTimers } from "./threads/peer_events.ts";
@@ -81,7 +81,6 @@ export class Device {
   readonly #handshakes: Handshakes;
   readonly #sessions: Sessions;
   readonly #helpers: Helpers | null;
-  readonly #peersByKey = new Map<string, Peer>();
 
   constructor(options: DeviceOptions) {
     const { suite, memory, tables, random } = options;
@@ -100,7 +99,8 @@ export class Device {
       view: new DataView(memory.buffer),
       scratch: options.scratch,
       tables,
-      peers: [],
+      peers: new Peers(suite, tables.capacity.peers),
+      staging: new Staging(),
       allowedIps: new AllowedIps(),
       indices,
       replay,
@@ -118,11 +118,9 @@ export class Device {
       mtu: DEFAULT_MTU,
       isUp: false,
     };
-    const directory = { find: (publicKey: Uint8Array): Peer | null => this.#find(publicKey) };
     this.#handshakes = new Handshakes(
       this.#context,
       this.#endpoints,
-      directory,
       this.#cookies,
       new RateLimiter(undefined, random),
     );
@@ -239,14 +237,14 @@ export class Device {
   up(now: number): void {
     if (this.#context.isUp) return;
     this.#context.isUp = true;
-    for (const peer of this.#peersByKey.values()) this.#startPeer(peer.slot, now);
+    for (const peer of this.#context.peers) this.#startPeer(peer.slot, now);
   }
 
   /** Erases all sessions and drops what is queued. */
   down(): void {
     this.#context.isUp = false;
     this.#handshakes.clearQueue();
-    for (const peer of this.#peersByKey.values()) {
+    for (const peer of this.#context.peers) {
       this.#dropStaged(peer.slot, DEVICE_DOWN);
       this.#context.timers.stop(peer.slot);
       this.#expireSessions(peer);
@@ -282,14 +280,12 @@ export class Device {
   }
 
   get stats(): DeviceStats {
-    let staged = 0;
-    for (const peer of this.#peersByKey.values()) staged += peer.staged.length;
     return {
-      peers: this.#peersByKey.size,
+      peers: this.#context.peers.size,
       keypairs: this.#context.keypairs.size,
       indices: this.#context.indices.size,
       handshakesQueued: this.#handshakes.queued,
-      staged,
+      staged: this.#context.staging.size,
     };
   }
 
@@ -300,18 +296,16 @@ export class Device {
       ? null
       : { privateKey: privateKey.slice(), publicKey: context.suite.publicKey(privateKey) };
     this.#cookies.setPublicKey(context.identity?.publicKey ?? null);
-    for (const peer of this.#peersByKey.values()) {
+    for (const peer of this.#context.peers) {
       peer.forgetIdentity();
       this.#expireSessions(peer);
     }
   }
 
   #addPeer(slot: number, publicKey: Uint8Array): void {
-    const { peers, timers, keypairs, tables, suite } = this.#context;
-    const peer = new Peer(slot, publicKey, suite);
-    peers[slot] = peer;
+    const { peers, timers, keypairs, tables } = this.#context;
+    peers.add(slot, publicKey);
     this.#helpers?.peerChanged(slot);
-    this.#peersByKey.set(peer.name, peer);
     timers.reset(slot);
     keypairs.reset(slot);
     tables.rxBytes[slot] = 0;
@@ -327,9 +321,8 @@ export class Device {
     this.#context.timers.stop(slot);
     this.#expireSessions(peer);
     this.#endpoints.clear(slot);
-    peer.wipe();
-    this.#peersByKey.delete(peer.name);
-    this.#context.peers[slot] = null;
+    this.#context.staging.clear(slot);
+    this.#context.peers.remove(slot);
     this.#helpers?.peerChanged(slot);
   }
 
@@ -389,18 +382,12 @@ export class Device {
   }
 
   #dropStaged(slot: number, reason: number): void {
-    const dropped = this.#peer(slot).staged.clear();
+    const dropped = this.#context.staging.clear(slot);
     for (let i = 0; i < dropped; i++) drop(this.#context.tables, reason, slot);
   }
 
-  #find(publicKey: Uint8Array): Peer | null {
-    return this.#peersByKey.get(publicKeyText(publicKey)) ?? null;
-  }
-
   #peer(slot: number): Peer {
-    const peer = this.#context.peers[slot];
-    if (!peer) throw new RangeError(`No peer in slot ${slot}`);
-    return peer;
+    return this.#context.peers.at(slot);
   }
 }
 

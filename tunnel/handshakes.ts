@@ -38,8 +38,8 @@ import {
   TYPE_INITIATION,
   TYPE_RESPONSE,
 } from "./messages.ts";
-import type { Identity, Peer } from "./peer.ts";
 import type { PeerEndpoints } from "./peer_endpoints.ts";
+import type { Identity, Peer } from "./peers.ts";
 import type { RateLimiter } from "./rate_limiter.ts";
 import {
   BAD_COOKIE_REPLY,
@@ -76,11 +76,6 @@ const COOKIE_REPLIES = 4;
 /** Timestamps this many milliseconds apart differ after whitening to 2^24 ns. */
 const TIMESTAMP_STEP = 17;
 
-/** How peers are found by their static key. */
-export interface PeerDirectory {
-  find(publicKey: Uint8Array): Peer | null;
-}
-
 /** Where a completed handshake is put to use; sessions.ts. */
 export interface SessionStart {
   /** The responder waits for a packet under the new key: what is staged, else an empty one, at once. */
@@ -90,7 +85,6 @@ export interface SessionStart {
 export class Handshakes {
   readonly #context: Context;
   readonly #endpoints: PeerEndpoints;
-  readonly #directory: PeerDirectory;
   readonly #cookies: CookieChecker;
   readonly #limiter: RateLimiter;
   readonly #queue = new HandshakeQueue();
@@ -104,13 +98,11 @@ export class Handshakes {
   constructor(
     context: Context,
     endpoints: PeerEndpoints,
-    directory: PeerDirectory,
     cookies: CookieChecker,
     limiter: RateLimiter,
   ) {
     this.#context = context;
     this.#endpoints = endpoints;
-    this.#directory = directory;
     this.#cookies = cookies;
     this.#limiter = limiter;
     this.#scratchEndpoint = context.tables.capacity.peers + SCRATCH_ENDPOINTS - 1;
@@ -179,13 +171,13 @@ export class Handshakes {
   }
 
   #receiveInitiation(message: Uint8Array, identity: Identity, now: number): number {
-    const { tables, suite, log } = this.#context;
+    const { tables, suite, peers, log } = this.#context;
     const noise = new NoiseState(suite, PROLOGUE, identity.publicKey);
     try {
       const body = message.subarray(INIT_EPHEMERAL, INIT_MAC1);
       const initiator = noise.readInitiationStatic(body, identity.privateKey);
       if (initiator === null) return drop(tables, BAD_HANDSHAKE);
-      const peer = this.#directory.find(initiator);
+      const peer = peers.find(initiator);
       if (peer === null) return drop(tables, UNKNOWN_PEER);
       const staticStatic = peer.staticStatic(identity);
       if (staticStatic === null) return drop(tables, BAD_HANDSHAKE, peer.slot);
@@ -257,7 +249,7 @@ export class Handshakes {
     const localIndex = view.getUint32(RESP_RECEIVER, true);
     const slot = referencedHandshake(indices.lookup(localIndex));
     if (slot === NONE) return drop(tables, UNKNOWN_INDEX);
-    const peer = peers[slot]!;
+    const peer = peers.at(slot);
     const noise = peer.handshake!;
     const body = message.subarray(RESP_EPHEMERAL, RESP_MAC1);
     if (noise.readResponse(body, identity.privateKey, peer.presharedKey) === null) {
@@ -301,7 +293,7 @@ export class Handshakes {
     const keypair = referencedKeypair(value);
     const slot = keypair === NONE ? referencedHandshake(value) : tables.keypairPeer[keypair];
     if (slot === NONE) return drop(tables, UNKNOWN_INDEX);
-    if (!peers[slot]!.cookies.consumeReply(message, now)) return drop(tables, BAD_COOKIE_REPLY, slot);
+    if (!peers.at(slot).cookies.consumeReply(message, now)) return drop(tables, BAD_COOKIE_REPLY, slot);
     log.debug(slot, "Received a cookie; the next handshake attempt will carry it");
     tables.rxBytes[slot] += COOKIE_REPLY_BYTES;
     return 0;
@@ -318,7 +310,7 @@ export class Handshakes {
   /** Sends an initiation, unless a handshake message went to the peer less than REKEY_TIMEOUT ago. */
   initiate(slot: number, now: number): void {
     const { tables, timers, identity, isUp, log } = this.#context;
-    const peer = this.#context.peers[slot]!;
+    const peer = this.#context.peers.at(slot);
     if (!isUp) return;
     if (now - peer.lastHandshakeSent < REKEY_TIMEOUT) {
       // If it was a response whose session is never confirmed, nothing else would bring this wish back.
@@ -366,8 +358,7 @@ export class Handshakes {
       noise.wipe();
       return null;
     }
-    peer.handshake = noise;
-    peer.handshakeIndex = index;
+    peer.setHandshake(noise, index);
     const view = viewOf(message);
     view.setUint32(INIT_TYPE, TYPE_INITIATION, true);
     view.setUint32(INIT_SENDER, index, true);

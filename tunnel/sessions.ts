@@ -37,8 +37,8 @@ export class Sessions implements PacketOwner {
   }
 
   stage(peer: number, offset: number, length: number, now: number): number {
-    const { tables, bytes, peers } = this.#context;
-    const kept = peers[peer]!.staged.push(bytes.subarray(offset, offset + length));
+    const { tables, bytes, staging } = this.#context;
+    const kept = staging.push(peer, bytes.subarray(offset, offset + length));
     this.want(peer, now);
     return kept ? 0 : drop(tables, STAGING_FULL, peer);
   }
@@ -57,17 +57,17 @@ export class Sessions implements PacketOwner {
     const keypair = this.#transport.usableKeypair(peer, now);
     // An empty packet stands for the wish to be heard: it goes out as the confirmation of the new session.
     if (keypair === NONE) return this.want(peer, now);
-    if (this.#context.peers[peer]!.staged.length > 0) return this.flushStaged(peer, now);
+    if (this.#context.staging.has(peer)) return this.flushStaged(peer, now);
     this.#transport.sendEmpty(peer, keypair, now);
   }
 
   /** Sends what is staged; starts a handshake if there is something and no session for it. */
   flushStaged(peer: number, now: number): void {
-    const { staged } = this.#context.peers[peer]!;
-    if (staged.length === 0 || !this.#endpoints.isKnown(peer)) return;
+    const { staging } = this.#context;
+    if (!staging.has(peer) || !this.#endpoints.isKnown(peer)) return;
     const keypair = this.#transport.usableKeypair(peer, now);
     if (keypair === NONE) return this.want(peer, now);
-    for (const packet of staged.take()) {
+    for (const packet of staging.take(peer)) {
       this.#transport.sendCopy(peer, keypair, packet, now);
       packet.fill(0);
     }

@@ -1,40 +1,51 @@
 /**
- * Packets that wait for a handshake: copies, oldest dropped first.
+ * Packets that wait for a handshake: copies by peer, oldest dropped first.
  *
  * Spec: WireGuard paper §6.4 (queueing while a handshake is under way).
  */
 import { wipe } from "../crypto/bytes.ts";
 import { MAX_STAGED_PACKETS } from "./limits.ts";
 
-/** Shared by all that are empty. */
-const EMPTY: Uint8Array[] = [];
+const NOTHING: readonly Uint8Array[] = [];
 
 export class Staging {
-  #packets = EMPTY;
+  /** Peers without a packet are not here. */
+  readonly #packets = new Map<number, Uint8Array[]>();
 
-  get length(): number {
-    return this.#packets.length;
+  /** Packets of all peers. */
+  get size(): number {
+    let size = 0;
+    for (const packets of this.#packets.values()) size += packets.length;
+    return size;
   }
 
-  /** Keeps a copy of the packet; false if the oldest one had to go for it. */
-  push(packet: Uint8Array): boolean {
-    const full = this.#packets.length >= MAX_STAGED_PACKETS;
-    if (full) wipe(this.#packets.shift()!);
-    if (this.#packets === EMPTY) this.#packets = [];
-    this.#packets.push(packet.slice());
+  has(peer: number): boolean {
+    return this.#packets.has(peer);
+  }
+
+  /** Keeps a copy of the packet; false if the peer's oldest one had to go for it. */
+  push(peer: number, packet: Uint8Array): boolean {
+    const packets = this.#packets.get(peer);
+    if (packets === undefined) {
+      this.#packets.set(peer, [packet.slice()]);
+      return true;
+    }
+    const full = packets.length >= MAX_STAGED_PACKETS;
+    if (full) wipe(packets.shift()!);
+    packets.push(packet.slice());
     return !full;
   }
 
-  /** All packets in order; the queue is empty afterwards. */
-  take(): Uint8Array[] {
-    const packets = this.#packets;
-    this.#packets = EMPTY;
+  /** All packets of a peer in order; it has none afterwards. */
+  take(peer: number): readonly Uint8Array[] {
+    const packets = this.#packets.get(peer) ?? NOTHING;
+    this.#packets.delete(peer);
     return packets;
   }
 
-  /** Drops everything and returns how many packets that were. */
-  clear(): number {
-    const packets = this.take();
+  /** Drops everything of a peer and returns how many packets that were. */
+  clear(peer: number): number {
+    const packets = this.take(peer);
     wipe(...packets);
     return packets.length;
   }

@@ -22,6 +22,10 @@ export const NEW_HANDSHAKE = 2;
 export const ZERO_KEYS = 3;
 export const PERSISTENT_KEEPALIVE = 4;
 
+/** Slots that share a bound on their deadlines: a power of two, near the root of what 65,536 peers need. */
+const BLOCK_SHIFT = 7;
+const BLOCK_SLOTS = 1 << BLOCK_SHIFT;
+
 /** What expiries do; the device implements it. */
 export interface TimerActions {
   /** Sends an initiation, unless one was sent less than REKEY_TIMEOUT ago. */
@@ -44,6 +48,8 @@ export class Timers {
 
   /** At or before the earliest deadline, so that a pass without an expiry scans nothing. */
   #earliest = Infinity;
+  /** The same for each block of slots, so that an expiry scans only blocks that may have one. */
+  readonly #blockEarliest: Float64Array;
   /** Slots from here on were never in use. */
   #slots = 0;
 
@@ -57,6 +63,7 @@ export class Timers {
     this.#needAnotherKeepalive = new Uint8Array(peers);
     this.#sentLastMinuteHandshake = new Uint8Array(peers);
     this.#persistentKeepalive = new Float64Array(peers);
+    this.#blockEarliest = new Float64Array(Math.ceil(peers / BLOCK_SLOTS)).fill(Infinity);
   }
 
   /** No later than the earliest deadline; Infinity if no timer runs. */
@@ -156,12 +163,23 @@ export class Timers {
 
   // ── Expiry ─────────────────────────────────────────────────────────────────
 
-  /** Runs what has expired at `now`. */
+  /** Runs what has expired at `now`, in the order of the peers' slots. */
   expire(now: number): void {
     if (now < this.#earliest) return;
-    // Expiries may set deadlines again; those lower #earliest through #set.
+    // Expiries may set deadlines again; those lower the bounds through #set.
     this.#earliest = Infinity;
-    for (let peer = 0; peer < this.#slots; peer++) {
+    const bounds = this.#blockEarliest;
+    for (let block = 0; block << BLOCK_SHIFT < this.#slots; block++) {
+      if (bounds[block] <= now) this.#expireBlock(block, now);
+      if (bounds[block] < this.#earliest) this.#earliest = bounds[block];
+    }
+  }
+
+  #expireBlock(block: number, now: number): void {
+    const bounds = this.#blockEarliest;
+    bounds[block] = Infinity;
+    const end = Math.min(this.#slots, (block + 1) << BLOCK_SHIFT);
+    for (let peer = block << BLOCK_SHIFT; peer < end; peer++) {
       const base = peer * TIMERS_PER_PEER;
       for (let timer = 0; timer < TIMERS_PER_PEER; timer++) {
         const deadline = this.#deadlines[base + timer];
@@ -171,7 +189,7 @@ export class Timers {
         }
       }
       for (let timer = 0; timer < TIMERS_PER_PEER; timer++) {
-        this.#earliest = Math.min(this.#earliest, this.#deadlines[base + timer]);
+        bounds[block] = Math.min(bounds[block], this.#deadlines[base + timer]);
       }
     }
   }
@@ -218,6 +236,7 @@ export class Timers {
   #set(peer: number, timer: number, at: number): void {
     this.#deadlines[peer * TIMERS_PER_PEER + timer] = at;
     if (at < this.#earliest) this.#earliest = at;
+    if (at < this.#blockEarliest[peer >> BLOCK_SHIFT]) this.#blockEarliest[peer >> BLOCK_SHIFT] = at;
   }
 
   #clear(peer: number, timer: number): void {

@@ -1,6 +1,6 @@
 /** Handshakes a second, the daemon in either role, against the generator. */
 import { type KeyPair, makeKeys } from "../netns/daemon.ts";
-import type { Host, Link } from "../netns/lab.ts";
+import type { Host, Lab, Link } from "../netns/lab.ts";
 import { PORTS } from "../netns/tunnel.ts";
 import { FIRST_PORT, peerAddress, peerPublicKey, PEERS_NETWORK } from "./bench_peers.ts";
 import type { Contestant } from "./contestants.ts";
@@ -43,7 +43,7 @@ export interface Target {
   readonly generatorHost: Host;
 }
 
-export async function openTarget({ lab }: BenchContext, { ends }: Contestant): Promise<Target> {
+export async function openTarget(lab: Lab, ends: Contestant["ends"]): Promise<Target> {
   if (ends === null) throw new RangeError("Cannot shake hands with what has no program");
   const { a, b, link } = await lab.pair();
   const target = { interface: await startInterface(a, ends[0]), keys: await makeKeys(), link, generatorHost: b };
@@ -84,7 +84,7 @@ export async function generate(
 }
 
 async function open(bench: BenchContext, contestant: Contestant): Promise<Take> {
-  const target = await openTarget(bench, contestant);
+  const target = await openTarget(bench.lab, contestant.ends);
   return async (): Promise<Sample> => {
     await setConfiguration(target.interface, own(target) + initiatingPeers());
     const responder = await generate(target, "initiate", RESPONDER_PEERS);

@@ -95,7 +95,7 @@ async function openWith(count: number, { lab }: BenchContext, { ends }: Contesta
 
 /** Memory that each of the most peers costs: configured, and then with a session. */
 async function memory(bench: BenchContext, contestant: Contestant): Promise<Record<string, number>> {
-  const target = await openTarget(bench, contestant);
+  const target = await openTarget(bench.lab, contestant.ends);
   const empty = await settledBytes(target.interface);
   if (empty === null) return {};
   await setConfiguration(target.interface, own(target) + manyPeers(MOST));

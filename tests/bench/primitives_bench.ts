@@ -5,7 +5,8 @@
 import { blake2s, blake2sMac } from "../../crypto/blake2s.ts";
 import { CONSTRUCTION, IDENTIFIER, NoiseState } from "../../crypto/noise.ts";
 import { realSuite } from "../../crypto/real_suite.ts";
-import { publicKey, sharedSecret } from "../../crypto/x25519.ts";
+import { nobleX25519, nodeX25519, publicKey, sharedSecret } from "../../crypto/x25519.ts";
+import { createNativeX25519 } from "../../plane/native_x25519.ts";
 import { openX, sealX } from "../../crypto/xchacha20poly1305.ts";
 import { Burst } from "./aead_burst.ts";
 import { hostEngines, SIZES } from "./engines.ts";
@@ -41,8 +42,20 @@ const timestamp = random(12);
 const noPresharedKey = new Uint8Array(32);
 const [message, key] = [random(148), random(32)];
 
-Deno.bench("X25519 public key", () => void publicKey(initiator));
-Deno.bench("X25519 shared secret", () => void sharedSecret(initiator, responderPublic));
+for (const implementation of [createNativeX25519(), nodeX25519, nobleX25519]) {
+  if (implementation === null) continue;
+  const { name } = implementation;
+  Deno.bench({
+    name: `X25519 public key, ${name}`,
+    group: "X25519 public key",
+    fn: () => void publicKey(initiator, implementation),
+  });
+  Deno.bench({
+    name: `X25519 shared secret, ${name}`,
+    group: "X25519 shared secret",
+    fn: () => void sharedSecret(initiator, responderPublic, implementation),
+  });
+}
 Deno.bench("BLAKE2s of 148 bytes", () => void blake2s(message));
 Deno.bench("BLAKE2s keyed, 116 bytes (mac1)", () => void blake2sMac(key, message.subarray(0, 116)));
 const cookie = sealX(key, message.subarray(0, 24), message.subarray(0, 16), message.subarray(32, 48));

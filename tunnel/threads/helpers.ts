@@ -104,7 +104,7 @@ export class Helpers implements InboxActions {
   }
 
   hasPeer(peer: number): boolean {
-    return !!this.#parts.context.peers[peer];
+    return this.#parts.context.peers.has(peer);
   }
 
   fold(peer: number, now: number): void {
