@@ -2,7 +2,7 @@
  * The packet kernel as an `Aead` engine: WebAssembly SIMD, no flags, everywhere.
  */
 import type { Aead } from "./aead.ts";
-import { PLAIN_KERNEL, RELAXED_KERNEL, WIDE_KERNEL } from "./kernel/bytes.ts";
+import { PLAIN_KERNEL, RELAXED_KERNEL, WIDE_KERNEL, WIDE_ARITHMETIC_KERNEL, RELAXED_ARITHMETIC_KERNEL } from "./kernel/bytes.ts";
 import type { KernelBuild } from "./kernel/chacha20.ts";
 
 /** What the compiled module exports; offsets, lengths and counters are 32-bit integers. */
@@ -21,9 +21,9 @@ export interface KernelAead extends Required<Aead> {
 }
 
 /** The builds of the kernel. */
-export const KERNEL_BUILDS: readonly KernelBuild[] = ["relaxed", "plain", "wide"];
+export const KERNEL_BUILDS: readonly KernelBuild[] = ["relaxed", "plain", "wide", "wide-arithmetic", "relaxed-arithmetic"];
 
-const BYTES: Record<KernelBuild, string> = { relaxed: RELAXED_KERNEL, plain: PLAIN_KERNEL, wide: WIDE_KERNEL };
+const BYTES: Record<KernelBuild, string> = { relaxed: RELAXED_KERNEL, plain: PLAIN_KERNEL, wide: WIDE_KERNEL, "wide-arithmetic": WIDE_ARITHMETIC_KERNEL, "relaxed-arithmetic": RELAXED_ARITHMETIC_KERNEL };
 
 /**
  * The kernel over a memory of fixed size, or null where WebAssembly SIMD is missing.

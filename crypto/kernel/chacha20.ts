@@ -17,7 +17,7 @@
  * Spec: RFC 8439 §2.3.
  */
 import { FIRST_KEYSTREAM, KEYSTREAM, LANES, ROTATE_16, ROTATE_8, ROWS, stateRow, tableRow } from "./layout.ts";
-import { POLY_LOCALS, polyBlock, STORE_H } from "./poly1305.ts";
+import type { PolyCode } from "./poly1305.ts";
 
 /** "expa" "nd 3" "2-by" "te k". */
 const SIGMA = ["0x61707865", "0x3320646e", "0x79622d32", "0x6b206574"];
@@ -30,10 +30,10 @@ export const BLOCKS_IN_8 = 4;
  * relaxed: relaxed SIMD, one instruction for a rotation by 16 or 8; plain: the SIMD that every engine has; wide: eight
  * lanes written such that V8, given `--experimental-wasm-revectorize`, makes each two vectors one of 256 bits.
  */
-export type KernelBuild = "relaxed" | "plain" | "wide";
+export type KernelBuild = "relaxed" | "plain" | "wide" | "wide-arithmetic" | "relaxed-arithmetic";
 
 /** `init`, `setTable`, the wiping, `rounds4` and `rounds8`. */
-export function chachaFunctions(build: KernelBuild): string {
+export function chachaFunctions(build: KernelBuild, poly: PolyCode): string {
   const relaxed = build !== "plain";
   return `
 /** Writes the constants that the rounds load. Call once per memory. */
@@ -64,14 +64,15 @@ function wipe8(): void {
   ${IN_ROWS.flatMap((i) => SETS.map((set) => `v128.store(${stateRow(i, set)}, zero);`)).join("\n")}
   ${range(0, 32).map((i) => `v128.store(${KEYSTREAM + 16 * i}, zero);`).join("\n")}
 }
-${rounds(4, BLOCKS_IN_4, LOCALS_4, start4(), (poly) => doubleRound4(relaxed, poly), words4)}
+${rounds(4, poly, BLOCKS_IN_4, LOCALS_4, start4(), (blocks) => doubleRound4(relaxed, blocks), words4)}
 ${
     rounds(
       8,
+      poly,
       BLOCKS_IN_8,
       LOCALS_8,
       start8(),
-      build === "wide" ? doubleRoundWide : (poly) => doubleRound8(relaxed, poly),
+      build === "wide" || build === "wide-arithmetic" ? doubleRoundWide : (blocks) => doubleRound8(relaxed, blocks),
       words8,
     )
   }`;
@@ -88,6 +89,7 @@ const IN_ROWS = [...range(0, 4), ...range(8, 16)];
  */
 function rounds(
   lanes: number,
+  poly: PolyCode,
   blocks: number,
   locals: string,
   start: string,
@@ -95,7 +97,7 @@ function rounds(
   words: (group: number, set: number) => string[],
 ): string {
   const sets = lanes === 4 ? [0] : SETS;
-  const poly = Array.from({ length: blocks }, (_, i) => polyBlock(`mac + ${16 * i}`));
+  const woven = Array.from({ length: blocks }, (_, i) => poly.block(`mac + ${16 * i}`));
   const output = (line: (block: number, at: number) => string): string =>
     sets.flatMap((set) =>
       range(0, 4).map((group) =>
@@ -108,21 +110,21 @@ function rounds${lanes}(counter: u32, dst: usize, src: usize, mac: usize, fused:
   ${locals}
   let t0 = i32x4.splat(0), t1 = t0, t2 = t0, t3 = t0, u0 = t0, u1 = t0, u2 = t0, u3 = t0;
   const m16 = v128.load(${ROTATE_16}), m8 = v128.load(${ROTATE_8});
-  ${POLY_LOCALS}
+  ${poly.locals}
   ${start}
   let left = ${DOUBLE_ROUNDS} - fused;
   for (; fused > 0; fused--) {
-    ${doubleRound(poly)}
+    ${doubleRound(woven)}
     mac += ${16 * blocks};
   }
   for (; left > 0; left--) {
     ${doubleRound([])}
   }
   for (; rest > 0; rest--) {
-    ${polyBlock("mac")}
+    ${poly.block("mac")}
     mac += 16;
   }
-  ${STORE_H}
+  ${poly.store}
   if (whole) {
     ${output((block, at) => `v128.store(dst, v128.xor(t${block}, v128.load(src, ${at})), ${at});`)}
   } else {

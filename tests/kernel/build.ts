@@ -6,6 +6,7 @@
  */
 import asc from "assemblyscript/asc";
 import type { KernelBuild } from "../../crypto/kernel/chacha20.ts";
+import { writeWideArithmetic } from "../../crypto/kernel/wide_arithmetic.ts";
 import { kernelSource } from "../../crypto/kernel/source.ts";
 
 const TARGET = new URL("../../crypto/kernel/bytes.ts", import.meta.url);
@@ -16,6 +17,8 @@ const BUILD_FLAGS: Record<KernelBuild, string[]> = {
   relaxed: [...FLAGS, ...RELAXED, "-O3"],
   plain: [...FLAGS, "-O3"],
   wide: [...FLAGS, ...RELAXED, "-O0"],
+  "wide-arithmetic": [...FLAGS, ...RELAXED, "-O0"],
+  "relaxed-arithmetic": [...FLAGS, ...RELAXED, "-O0"],
 };
 
 async function compile(build: KernelBuild): Promise<string> {
@@ -28,6 +31,7 @@ async function compile(build: KernelBuild): Promise<string> {
     listFiles: () => [],
   });
   if (error !== null || binary === null) throw new Error(`The kernel does not compile:\n${stderr.toString()}`);
+  if (build.endsWith("arithmetic")) writeWideArithmetic(binary);
   return (binary as Uint8Array).toBase64();
 }
 
@@ -45,6 +49,12 @@ export const PLAIN_KERNEL =
 /** For V8 with --experimental-wasm-revectorize. */
 export const WIDE_KERNEL =
   "${await compile("wide")}";
+
+/** For V8 with --experimental-wasm-revectorize and --experimental-wasm-wide-arithmetic. */
+export const WIDE_ARITHMETIC_KERNEL =
+  "${await compile("wide-arithmetic")}";
+export const RELAXED_ARITHMETIC_KERNEL =
+  "${await compile("relaxed-arithmetic")}";
 `;
 }
 
