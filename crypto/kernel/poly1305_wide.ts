@@ -15,22 +15,20 @@ import { BLOCK, H, PAD, R } from "./layout.ts";
 import type { PolyCode } from "./poly1305.ts";
 import { addWide, multiplyWide } from "./wide_arithmetic.ts";
 
-/** Folds h2's part above 2^130, which leaves two carries into h1 in `c`, and adds `block`. */
-const FOLD = `carry = (h2 & ~3) + (h2 >> 2); h2 &= 3;
-${addWide("carry", "h0", ["zero", "h0"], ["zero", "carry"])}`;
+/** Folds what h2 has above 2^130 into h0; leaves the carry into h1, up to 2 with what it holds before, in `carry`. */
+const FOLD = `${addWide("carry", "h0", ["carry", "h0"], ["zero", "((h2 >> 2) * 5)"])} h2 &= 3;`;
 
 export const POLY_WIDE: PolyCode = {
-  locals: `const zero: u64 = 0;
+  locals: `const zero: u64 = 0, one: u64 = 1;
 let carry: u64, m0: u64, m1: u64, p0: u64, p1: u64, q0: u64, q1: u64;
 let h0 = load<u64>(${H}), h1 = load<u64>(${H + 8}), h2 = load<u64>(${H + 16});
 const r0 = load<u64>(${R}), r1 = load<u64>(${R + 8}), s = r1 + (r1 >> 2);`,
 
   block: (at) => `
 m0 = load<u64>(${at}); m1 = load<u64>(${at}, 8);
+${addWide("carry", "h0", ["zero", "h0"], ["zero", "m0"])}
 ${FOLD}
-${addWide("carry", "h0", ["carry", "h0"], ["zero", "m0"])}
-h2 += 1;
-${addWide("h2", "h1", ["h2", "h1"], ["zero", "m1"])}
+${addWide("h2", "h1", ["h2", "h1"], ["one", "m1"])}
 ${addWide("h2", "h1", ["h2", "h1"], ["zero", "carry"])}
 ${multiplyWide("p1", "p0", "h0", "r0")}
 ${multiplyWide("q1", "q0", "h1", "s")}
@@ -49,6 +47,7 @@ store<u64>(${R}, load<u64>(from) & 0x0ffffffc0fffffff);
 store<u64>(${R + 8}, load<u64>(from, 8) & 0x0ffffffc0ffffffc);`,
 
   tag: `
+carry = 0;
 ${FOLD}
 ${addWide("h2", "h1", ["h2", "h1"], ["zero", "carry"])}
 // h < 2^130 + 5 · 2^61, so that h + 5 reaches 2^130 exactly if h >= 2^130 − 5.
