@@ -30,7 +30,7 @@ export const BLOCKS_IN_8 = 4;
  * relaxed: relaxed SIMD, one instruction for a rotation by 16 or 8; plain: the SIMD that every engine has; wide: eight
  * lanes written such that V8, given `--experimental-wasm-revectorize`, makes each two vectors one of 256 bits.
  */
-export type KernelBuild = "relaxed" | "plain" | "wide" | "wide-arithmetic" | "relaxed-arithmetic";
+export type KernelBuild = "relaxed" | "plain" | "wide" | "wide-arithmetic";
 
 /** `init`, `setTable`, the wiping, `rounds4` and `rounds8`. */
 export function chachaFunctions(build: KernelBuild, poly: PolyCode): string {
@@ -98,7 +98,10 @@ function rounds(
 ): string {
   const sets = lanes === 4 ? [0] : SETS;
   const isWide = doubleRound === doubleRoundWide;
-  if (isWide) { locals = LOCALS_WIDE; start = ""; }
+  if (isWide) {
+    locals = LOCALS_WIDE;
+    start = "";
+  }
   const woven = Array.from({ length: blocks }, (_, i) => poly.block(`mac + ${16 * i}`));
   const output = (line: (block: number, at: number) => string): string =>
     sets.flatMap((set) =>
@@ -127,7 +130,12 @@ function rounds${lanes}(counter: u32, dst: usize, src: usize, mac: usize, fused:
     mac += 16;
   }
   ${poly.store}
-  ${isWide ? IN_ROWS.flatMap((i) => SETS.map((set) => `v128.store(${ROWS}, x${i}_${set}, ${stateRow(i, set) - ROWS});`)).join("\n") : ""}
+  ${
+    isWide
+      ? IN_ROWS.flatMap((i) => SETS.map((set) => `v128.store(${ROWS}, x${i}_${set}, ${stateRow(i, set) - ROWS});`))
+        .join("\n")
+      : ""
+  }
   if (whole) {
     ${output((block, at) => `v128.store(dst, v128.xor(t${block}, v128.load(src, ${at})), ${at});`)}
   } else {
@@ -197,7 +205,12 @@ const LOCALS_8 =
   range(4, 8).flatMap((i) => SETS.map((set) => `let x${i}_${set} = v128.load(${tableRow(i)});`)).join(" ") +
   "let wa0 = i32x4.splat(0), wc0 = wa0, wd0 = wa0, wa1 = wa0, wc1 = wa0, wd1 = wa0;";
 
-const LOCALS_WIDE = SETS.map((set) => `v128.store(${stateRow(12, set)}, ${initial(12, set)});`).join(" ") + range(0, 16).flatMap((i) => SETS.map((set) => `let x${i}_${set} = ${i === 12 ? `v128.load(${ROWS}, ${stateRow(12, set) - ROWS})` : initial(i, set)};`)).join(" ");
+const LOCALS_WIDE = SETS.map((set) => `v128.store(${stateRow(12, set)}, ${initial(12, set)});`).join(" ") +
+  range(0, 16).flatMap((i) =>
+    SETS.map((set) =>
+      `let x${i}_${set} = ${i === 12 ? `v128.load(${ROWS}, ${stateRow(12, set) - ROWS})` : initial(i, set)};`
+    )
+  ).join(" ");
 
 function start8(): string {
   return IN_ROWS.flatMap((i) => SETS.map((set) => `v128.store(${stateRow(i, set)}, ${initial(i, set)});`)).join("\n");
@@ -236,7 +249,6 @@ ${quarter(2, 7, 8, 13)}
 ${poly[3] ?? ""}
 ${quarter(3, 4, 9, 14)}`;
 }
-
 
 function doubleRoundWide(poly: string[]): string {
   const each = (line: (set: number) => string): string => SETS.map(line).join(" ");

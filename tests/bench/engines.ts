@@ -21,7 +21,6 @@ export function hostEngines(): Map<string, Create> {
     ["kernel, plain SIMD", (memory) => createKernelAead(memory, "plain")],
     ["kernel, wide", (memory) => createKernelAead(memory, "wide")],
     ["kernel, wide arithmetic", (memory) => createKernelAead(memory, "wide-arithmetic")],
-    ["kernel, relaxed arithmetic", (memory) => createKernelAead(memory, "relaxed-arithmetic")],
     ["native", (memory) => createNativeAead(memory)],
     ["noble", (memory) => createNobleAead(memory)],
   ]);

@@ -18,7 +18,6 @@ const BUILD_FLAGS: Record<KernelBuild, string[]> = {
   plain: [...FLAGS, "-O3"],
   wide: [...FLAGS, ...RELAXED, "-O0"],
   "wide-arithmetic": [...FLAGS, ...RELAXED, "-O0"],
-  "relaxed-arithmetic": [...FLAGS, ...RELAXED, "-O0"],
 };
 
 async function compile(build: KernelBuild): Promise<string> {
@@ -31,7 +30,7 @@ async function compile(build: KernelBuild): Promise<string> {
     listFiles: () => [],
   });
   if (error !== null || binary === null) throw new Error(`The kernel does not compile:\n${stderr.toString()}`);
-  if (build.endsWith("arithmetic")) writeWideArithmetic(binary);
+  if (build === "wide-arithmetic") writeWideArithmetic(binary);
   return (binary as Uint8Array).toBase64();
 }
 
@@ -53,8 +52,6 @@ export const WIDE_KERNEL =
 /** For V8 with --experimental-wasm-revectorize and --experimental-wasm-wide-arithmetic. */
 export const WIDE_ARITHMETIC_KERNEL =
   "${await compile("wide-arithmetic")}";
-export const RELAXED_ARITHMETIC_KERNEL =
-  "${await compile("relaxed-arithmetic")}";
 `;
 }
 
