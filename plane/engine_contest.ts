@@ -11,13 +11,13 @@ export const FULL_PACKET = 2;
 /** Geometric means of neighbouring sizes. */
 export const LIMITS: readonly number[] = PROBE_SIZES.slice(1).map((size, i) => Math.sqrt(size * PROBE_SIZES[i]));
 /**
- * An engine runs before it is timed until it has not become a tenth faster for so many milliseconds, at most MAX_WARM_UP
- * in all: V8 compiles the kernel in 3 to 10 of them, the kernel for its experimental features in 5 to 15, on another
- * core if that is free. The calls of libcrypto it has not compiled by then, so native is timed slower than it becomes
- * (at 1,420 bytes 1.3 for 0.95 µs) and taken only where it is clearly better: for jumbo packets.
+ * Engines run in turns before they are timed until none has become a tenth faster for so many milliseconds, at most
+ * MAX_WARM_UP in all: V8 compiles a kernel in 5 to 15 of them, on another core if that is free. The calls of libcrypto
+ * it has not compiled by then, so native is timed slower than it becomes (at 1,420 bytes 1.3 for 0.95 µs) and taken only
+ * where it is clearly better: for jumbo packets.
  */
-const WARM_UP = 4;
-const MAX_WARM_UP = 40;
+const WARM_UP = 10;
+const MAX_WARM_UP = 60;
 /** For so long the self-test is repeated: what only short packets need is compiled meanwhile. */
 const SELF_TEST = 3;
 const ROUNDS = 5;
@@ -42,12 +42,10 @@ export interface Contender {
 export class Contest {
   readonly #memory = new WebAssembly.Memory({ initial: 1, maximum: 1 });
 
-  /** The engine, warm and not timed yet; none where it does not work. */
+  /** The engine, not timed yet; none where it does not work. */
   enter(name: string, create: Create): Contender[] {
     const engine = create(this.#memory);
-    if (engine === null) return [];
-    warmUp(engine);
-    return [{ name, create, engine, times: PROBE_SIZES.map(() => Infinity) }];
+    return engine === null ? [] : [{ name, create, engine, times: PROBE_SIZES.map(() => Infinity) }];
   }
 
   /** What the self-test finds in an engine that is warm, or null. */
@@ -57,6 +55,18 @@ export class Contest {
     do fault = faultOfAead(engine, this.#memory, ENGINE_BYTES); while (fault === null && performance.now() < until);
     new Uint8Array(this.#memory.buffer).fill(0, ENGINE_BYTES);
     return fault;
+  }
+}
+
+export function warmUp(contenders: readonly Contender[]): void {
+  const best = contenders.map(() => Infinity);
+  const start = performance.now();
+  let improvedAt = start;
+  for (let now = start; now < Math.min(improvedAt + WARM_UP, start + MAX_WARM_UP); now = performance.now()) {
+    for (const [i, { engine }] of contenders.entries()) {
+      const time = timeOf(engine, PROBE_SIZES[FULL_PACKET]);
+      if (time < 0.9 * best[i]) [best[i], improvedAt] = [time, now];
+    }
   }
 }
 
@@ -71,15 +81,6 @@ export function timeAll(contenders: readonly Contender[]): void {
 /** The fastest at PROBE_SIZES[size]; a later one must be clearly faster. */
 export function fasterAt(size: number, contenders: readonly Contender[]): Contender {
   return contenders.reduce((best, next) => next.times[size] < 0.95 * best.times[size] ? next : best);
-}
-
-function warmUp(engine: Aead): void {
-  const start = performance.now();
-  let [best, bestAt] = [Infinity, start];
-  for (let now = start; now < Math.min(bestAt + WARM_UP, start + MAX_WARM_UP); now = performance.now()) {
-    const time = timeOf(engine, PROBE_SIZES[FULL_PACKET]);
-    if (time < 0.9 * best) [best, bestAt] = [time, now];
-  }
 }
 
 /** Milliseconds to seal and then open some packets of `size`, as the data plane does it. */

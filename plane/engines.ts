@@ -14,6 +14,7 @@ import {
   LIMITS,
   PROBE_SIZES,
   timeAll,
+  warmUp,
 } from "./engine_contest.ts";
 import { createNativeAead } from "./native_aead.ts";
 
@@ -57,7 +58,9 @@ export function createEngine(name: string, memory: WebAssembly.Memory, report: (
   if (engine === null) throw new Error(`Cannot use the AEAD engine ${name} on this host`);
   if (EXPERIMENTAL.includes(name)) {
     const contest = new Contest();
-    for (const contender of contest.enter(name, create)) {
+    const contenders = contest.enter(name, create);
+    warmUp(contenders);
+    for (const contender of contenders) {
       const fault = contest.faultOf(contender);
       if (fault !== null) throw new Error(`Cannot use the AEAD engine ${name}: in its self-test, ${fault}`);
     }
@@ -81,7 +84,8 @@ export function fastestEngine(
   const natives = enter("native");
   const contenders = [...kernels, ...natives];
   if (contenders.length === 0) return createNobleAead(memory);
-  if (contenders.length > 1) timeAll(contenders);
+  warmUp(contenders);
+  timeAll(contenders);
   // Two kernels in one memory would share their bytes of it: the one that is faster at full packets does all sizes.
   const rest = [...bestKernel(contest, kernels, report), ...natives];
   const chosen = new Map(rest.map(({ create }) => [create, create(memory)!]));
