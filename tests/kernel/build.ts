@@ -10,7 +10,7 @@ import { writeWideArithmetic } from "../../crypto/kernel/wide_arithmetic.ts";
 import { kernelSource } from "../../crypto/kernel/source.ts";
 
 const TARGET = new URL("../../crypto/kernel/bytes.ts", import.meta.url);
-const FLAGS = ["--runtime", "stub", "--noAssert", "--enable", "simd", "--importMemory", "--memoryBase", "2048"];
+const FLAGS = ["--runtime", "stub", "--noAssert", "--enable", "simd", "--importMemory", "--memoryBase", "2560"];
 const RELAXED = ["--enable", "relaxed-simd"];
 /** The wide build is not optimised, for V8 wants its statements in the order in which they are written. */
 const BUILD_FLAGS: Record<KernelBuild, string[]> = {
