@@ -83,11 +83,11 @@ export function fastestEngine(
   const kernels = [...enter("kernel"), ...arithmetic, ...(arithmetic.length === 0 ? enter("kernel-wide") : [])];
   const natives = enter("native");
   const contenders = [...kernels, ...natives];
-  if (contenders.length === 0) return createNobleAead(memory);
-  warmUp(contenders);
+  if (contenders.length > 0) warmUp(contenders);
   timeAll(contenders);
   // Two kernels in one memory would share their bytes of it: the one that is faster at full packets does all sizes.
   const rest = [...bestKernel(contest, kernels, report), ...natives];
+  if (rest.length === 0) return createNobleAead(memory);
   const chosen = new Map(rest.map(({ create }) => [create, create(memory)!]));
   return enginesBySize(PROBE_SIZES.map((_, size) => chosen.get(fasterAt(size, rest).create)!));
 }

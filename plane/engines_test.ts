@@ -62,8 +62,13 @@ Deno.test("fastestEngine() takes an experimental kernel that is faster, and not 
   ]);
 });
 
-Deno.test("fastestEngine() is noble where there is nothing else", () => {
+Deno.test("fastestEngine() is noble where there is nothing else that works", () => {
   assert.equal(fastestEngine(memoryOf(1), new Map(), assert.fail).name, "noble");
+  const blind: Create = (memory) => ({ ...createKernelAead(memory)!, open: () => true });
+  const lines: string[] = [];
+  const engines = new Map([["kernel-wide", blind]]);
+  assert.equal(fastestEngine(memoryOf(1), engines, (line) => lines.push(line)).name, "noble");
+  assert.equal(lines.length, 1);
 });
 
 Deno.test("enginesBySize() gives each packet to the engine of its size", () => {
