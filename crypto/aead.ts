@@ -9,7 +9,7 @@
  * The start of its memory belongs to the engine (constants, state of the rounds, keystream): one engine a memory, and no
  * packet, key or other data in these bytes. Engines that need no room leave them alone.
  */
-export const ENGINE_BYTES = 2048;
+export const ENGINE_BYTES = 2560;
 
 export interface Aead {
   readonly name: string;

@@ -2,6 +2,7 @@
  * The data-plane worker: one per device, or one with the device and helpers (helper_plane.ts). It builds the device between its ports, runs the loop until main asks to stop
  * or the TUN device is gone, and closes what it opened. Everything it says goes through the port it was given.
  */
+import type { Aead } from "../crypto/aead.ts";
 import { realSuiteOver } from "../crypto/real_suite.ts";
 import { wallMilliseconds } from "../ffi/clock.ts";
 import { signalEventfd } from "../ffi/eventfd.ts";
@@ -140,7 +141,7 @@ function buildHelper(start: StartMessage, crew: CrewShare, control: Control, mem
   const helper = new Helper({
     number: thread - 1,
     memory: arena.memory,
-    aead: createEngine(start.engine, arena.memory),
+    aead: engineOf(start, control, arena),
     sealsLate: true,
     scratch: DEVICE_SCRATCH,
     tables,
@@ -161,6 +162,11 @@ function threadTables(start: StartMessage, { threads, eventDescriptors }: CrewSh
   return new ThreadTables(threads, start.capacity, eventDescriptors.length - 1);
 }
 
+/** An engine that is not fit for use is an error of the runtime's, but none that stops anything. */
+function engineOf(start: StartMessage, control: Control, arena: Arena): Aead {
+  return createEngine(start.engine, arena.memory, (text) => control.post({ type: "log", level: "error", text }));
+}
+
 function createDevice(
   start: StartMessage,
   control: Control,
@@ -172,7 +178,7 @@ function createDevice(
   return new Device({
     suite: realSuiteOver(chooseX25519()),
     memory: arena.memory,
-    aead: createEngine(start.engine, arena.memory),
+    aead: engineOf(start, control, arena),
     sealsLate: start.carrier === "batch",
     scratch: DEVICE_SCRATCH,
     tables,

@@ -7,34 +7,35 @@
  * blocks. That is 14 % less for the same bytes on an idle core, and 16 % less (570 for 680 ns) while neighbours take half
  * of it, where not latency but the number of instructions counts.
  *
- * V8 has 15 usable vector registers. What decides is words 4 to 7, the last that a quarter round makes and the first
- * that the next one needs: in eight lanes these eight vectors stay in locals. All others are loaded from and stored to
- * constant rows, which is hidden by the 12 cycles that they are not needed for. The two sets come one after the other in
- * each quarter round, for then 14 registers suffice and the processor overlaps them all the same; statement beside
- * statement V8 spills 24 times in a double round (9,000 bytes: 5.5 for 5.3 µs). In four lanes only two of words 8 to 11
- * wait in memory.
- *
  * Spec: RFC 8439 §2.3.
  */
-import { FIRST_KEYSTREAM, KEYSTREAM, LANES, ROTATE_16, ROTATE_8, ROWS, stateRow, tableRow } from "./layout.ts";
-import { POLY_LOCALS, polyBlock, STORE_H } from "./poly1305.ts";
+import { eightLanes } from "./eight_lanes.ts";
+import { fourLanes } from "./four_lanes.ts";
+import { IN_ROWS, type Lanes, range, SETS } from "./lanes.ts";
+import { FIRST_KEYSTREAM, KEYSTREAM, LANES, ROTATE_16, ROTATE_8, stateRow, tableRow } from "./layout.ts";
+import type { PolyCode } from "./poly1305.ts";
+import { WIDE_LANES } from "./wide_lanes.ts";
 
 /** "expa" "nd 3" "2-by" "te k". */
 const SIGMA = ["0x61707865", "0x3320646e", "0x79622d32", "0x6b206574"];
 const DOUBLE_ROUNDS = 10;
-/** Poly1305 blocks in one double round. */
-export const BLOCKS_IN_4 = 3;
-export const BLOCKS_IN_8 = 4;
+/**
+ * Poly1305 blocks in one double round. Eight lanes make 32 blocks' bytes in ten of them, but four blocks in eight rounds
+ * and none in two are 3 to 7 % slower.
+ */
+const BLOCKS = 3;
 
 /**
  * relaxed: relaxed SIMD, one instruction for a rotation by 16 or 8; plain: the SIMD that every engine has; wide: eight
- * lanes written such that V8, given `--experimental-wasm-revectorize`, makes each two vectors one of 256 bits.
+ * lanes written such that V8, given `--experimental-wasm-revectorize`, makes each two vectors one of 256 bits;
+ * wide-arithmetic: the same with Poly1305 in products of 128 bits, which need `--experimental-wasm-wide-arithmetic`.
  */
-export type KernelBuild = "relaxed" | "plain" | "wide";
+export type KernelBuild = "relaxed" | "plain" | "wide" | "wide-arithmetic";
 
 /** `init`, `setTable`, the wiping, `rounds4` and `rounds8`. */
-export function chachaFunctions(build: KernelBuild): string {
+export function chachaFunctions(build: KernelBuild, poly: PolyCode): string {
   const relaxed = build !== "plain";
+  const isWide = build === "wide" || build === "wide-arithmetic";
   return `
 /** Writes the constants that the rounds load. Call once per memory. */
 export function init(): void {
@@ -42,6 +43,11 @@ export function init(): void {
   v128.store(${ROTATE_8}, i8x16(3, 0, 1, 2, 7, 4, 5, 6, 11, 8, 9, 10, 15, 12, 13, 14));
   v128.store(${LANES}, i32x4(0, 1, 2, 3));
   ${SIGMA.map((constant, i) => `v128.store(${tableRow(i)}, i32x4.splat(${constant}));`).join("\n")}
+}
+
+/** How many of \`ready\` blocks the rounds of a group authenticate. */
+function weave(ready: i32): i32 {
+  return min(ready / ${BLOCKS}, ${DOUBLE_ROUNDS}) * ${BLOCKS};
 }
 
 /** The initial state of a packet's blocks; the nonce is 0, low, high. */
@@ -62,40 +68,24 @@ function wipe4(): void {
 function wipe8(): void {
   const zero = i32x4.splat(0);
   ${IN_ROWS.flatMap((i) => SETS.map((set) => `v128.store(${stateRow(i, set)}, zero);`)).join("\n")}
+  ${range(16, 32).map((i) => `v128.store(${FIRST_KEYSTREAM + 16 * i}, zero);`).join("\n")}
   ${range(0, 32).map((i) => `v128.store(${KEYSTREAM + 16 * i}, zero);`).join("\n")}
 }
-${rounds(4, BLOCKS_IN_4, LOCALS_4, start4(), (poly) => doubleRound4(relaxed, poly), words4)}
-${
-    rounds(
-      8,
-      BLOCKS_IN_8,
-      LOCALS_8,
-      start8(),
-      build === "wide" ? doubleRoundWide : (poly) => doubleRound8(relaxed, poly),
-      words8,
-    )
-  }`;
+${rounds(poly, fourLanes(relaxed))}
+${rounds(poly, isWide ? WIDE_LANES : eightLanes(relaxed))}`;
 }
 
-/** The sets of four lanes in eight. */
-const SETS = [0, 1];
-/** Words that eight lanes keep in memory. */
-const IN_ROWS = [...range(0, 4), ...range(8, 16)];
-
 /**
- * One group of blocks: from src to dst if \`whole\`, else its keystream goes to \`to\`. Authenticates \`fused\` double
- * rounds full of Poly1305 blocks at \`mac\` and \`rest\` blocks after them, all before it writes.
+ * One group of blocks: from src to dst if `whole`, else its keystream goes to `to`. Authenticates Poly1305 blocks
+ * from `mac` on, `woven` in its rounds, a number that `weave` has found, and `rest` after them, all before it
+ * writes.
  */
-function rounds(
-  lanes: number,
-  blocks: number,
-  locals: string,
-  start: string,
-  doubleRound: (poly: string[]) => string,
-  words: (group: number, set: number) => string[],
-): string {
-  const sets = lanes === 4 ? [0] : SETS;
-  const poly = Array.from({ length: blocks }, (_, i) => polyBlock(`mac + ${16 * i}`));
+function rounds(poly: PolyCode, { sets, locals, doubleRound, end, words }: Lanes): string {
+  const loop = (count: string, blocks: number): string => `
+  for (; ${count} > 0; ${count}--) {
+    ${doubleRound(range(0, blocks).map((i) => poly.block(`mac + ${16 * i}`)))}
+    mac += ${16 * blocks};
+  }`;
   const output = (line: (block: number, at: number) => string): string =>
     sets.flatMap((set) =>
       range(0, 4).map((group) =>
@@ -104,25 +94,21 @@ function rounds(
       )
     ).join("\n");
   return `
-function rounds${lanes}(counter: u32, dst: usize, src: usize, mac: usize, fused: i32, rest: i32, whole: bool, to: usize): void {
+function rounds${4 * sets.length}(
+  counter: u32, dst: usize, src: usize, mac: usize, woven: i32, rest: i32, whole: bool, to: usize
+): void {
   ${locals}
   let t0 = i32x4.splat(0), t1 = t0, t2 = t0, t3 = t0, u0 = t0, u1 = t0, u2 = t0, u3 = t0;
-  const m16 = v128.load(${ROTATE_16}), m8 = v128.load(${ROTATE_8});
-  ${POLY_LOCALS}
-  ${start}
-  let left = ${DOUBLE_ROUNDS} - fused;
-  for (; fused > 0; fused--) {
-    ${doubleRound(poly)}
-    mac += ${16 * blocks};
-  }
-  for (; left > 0; left--) {
-    ${doubleRound([])}
-  }
+  ${poly.locals}
+  let fused = woven / ${BLOCKS}, left = ${DOUBLE_ROUNDS} - fused;
+  ${loop("fused", BLOCKS)}
+  ${loop("left", 0)}
   for (; rest > 0; rest--) {
-    ${polyBlock("mac")}
+    ${poly.block("mac")}
     mac += 16;
   }
-  ${STORE_H}
+  ${poly.store}
+  ${end}
   if (whole) {
     ${output((block, at) => `v128.store(dst, v128.xor(t${block}, v128.load(src, ${at})), ${at});`)}
   } else {
@@ -140,152 +126,4 @@ u2 = v128.shuffle<u32>(t2, t3, 0, 4, 1, 5); u3 = v128.shuffle<u32>(t2, t3, 2, 6,
 t0 = v128.shuffle<u64>(u0, u2, 0, 2); t1 = v128.shuffle<u64>(u0, u2, 1, 3);
 t2 = v128.shuffle<u64>(u1, u3, 0, 2); t3 = v128.shuffle<u64>(u1, u3, 1, 3);
 `;
-}
-
-/** Word `i` of the initial state of one set of lanes. */
-function initial(i: number, set: number): string {
-  if (i === 12) return `i32x4.add(i32x4.splat(counter + ${4 * set}), v128.load(${LANES}))`;
-  return i === 13 ? "i32x4.splat(0)" : `v128.load(${tableRow(i)})`;
-}
-
-// Four lanes.
-
-const LOCALS_4 = [...range(0, 8), ...range(12, 16)].map((i) => `let x${i} = ${initial(i, 0)};`).join(" ") +
-  `let c = ${initial(8, 0)}, d = ${initial(9, 0)};`;
-
-/** Where a double round finds word `i`: in a local, words 8 to 11 in two shared ones. */
-function local4(i: number): string {
-  return i >= 8 && i < 12 ? (i % 2 === 0 ? "c" : "d") : `x${i}`;
-}
-
-function start4(): string {
-  return [10, 11].map((i) => `v128.store(${stateRow(i, 0)}, ${initial(i, 0)});`).join(" ");
-}
-
-/** Columns 0, 1 use words 8, 9; columns 2, 3 then 10, 11, which stay for diagonals 0, 1; 2, 3 take 8, 9 again. */
-function doubleRound4(relaxed: boolean, poly: string[]): string {
-  const store = (i: number): string => `v128.store(${stateRow(i, 0)}, ${local4(i)});`;
-  const load = (i: number): string => `${local4(i)} = v128.load(${stateRow(i, 0)});`;
-  const pair = (...quads: number[][]): string => quarterRounds(relaxed, quads.map((quad) => quad.map(local4)));
-  return `
-${pair([0, 4, 8, 12], [1, 5, 9, 13])}
-${store(8)} ${store(9)} ${load(10)} ${load(11)}
-${poly[0] ?? ""}
-${pair([2, 6, 10, 14], [3, 7, 11, 15])}
-${poly[1] ?? ""}
-${pair([0, 5, 10, 15], [1, 6, 11, 12])}
-${store(10)} ${store(11)} ${load(8)} ${load(9)}
-${poly[2] ?? ""}
-${pair([2, 7, 8, 13], [3, 4, 9, 14])}`;
-}
-
-/** Four words at the end of the rounds. */
-function words4(group: number): string[] {
-  return range(4 * group, 4 * group + 4).map((i) =>
-    `i32x4.add(${i === 10 || i === 11 ? `v128.load(${stateRow(i, 0)})` : local4(i)}, ${initial(i, 0)})`
-  );
-}
-
-// Eight lanes.
-
-const LOCALS_8 =
-  range(4, 8).flatMap((i) => SETS.map((set) => `let x${i}_${set} = v128.load(${tableRow(i)});`)).join(" ") +
-  "let wa0 = i32x4.splat(0), wc0 = wa0, wd0 = wa0, wa1 = wa0, wc1 = wa0, wd1 = wa0;";
-
-function start8(): string {
-  return IN_ROWS.flatMap((i) => SETS.map((set) => `v128.store(${stateRow(i, set)}, ${initial(i, set)});`)).join("\n");
-}
-
-function doubleRound8(relaxed: boolean, poly: string[]): string {
-  const quarter = (a: number, b: number, c: number, d: number): string =>
-    SETS.map((set) => `
-wa0 = v128.load(${stateRow(a, set)}); wd0 = v128.load(${stateRow(d, set)}); wc0 = v128.load(${stateRow(c, set)});
-${quarterRounds(relaxed, [["wa0", `x${b}_${set}`, "wc0", "wd0"]])}
-v128.store(${stateRow(a, set)}, wa0); v128.store(${stateRow(d, set)}, wd0); v128.store(${stateRow(c, set)}, wc0);`)
-      .join(
-        "",
-      );
-  return columns8(quarter, poly) + diagonals8(quarter, poly);
-}
-
-type Quarter = (a: number, b: number, c: number, d: number) => string;
-
-function columns8(quarter: Quarter, poly: string[]): string {
-  return `
-${quarter(0, 4, 8, 12)}
-${poly[0] ?? ""}
-${quarter(1, 5, 9, 13)}
-${quarter(2, 6, 10, 14)}
-${poly[1] ?? ""}
-${quarter(3, 7, 11, 15)}`;
-}
-
-function diagonals8(quarter: Quarter, poly: string[]): string {
-  return `
-${quarter(0, 5, 10, 15)}
-${poly[2] ?? ""}
-${quarter(1, 6, 11, 12)}
-${quarter(2, 7, 8, 13)}
-${poly[3] ?? ""}
-${quarter(3, 4, 9, 14)}`;
-}
-
-/**
- * The same for V8's revectorisation, which is particular: it pairs statements that stand side by side, loads and stores
- * that differ in nothing but their immediate offset (so asc must not optimise this build), and no shuffles. And it gives
- * up on loads that it could take from a store of the same loop body, so columns and diagonals are loops of one turn.
- * 1,420 bytes in a row take 760 ns for 900 with the flag, and 1,150 for 1,020 without it.
- */
-function doubleRoundWide(poly: string[]): string {
-  const each = (line: (set: number) => string): string => SETS.map(line).join(" ");
-  const load = (x: string, i: number): string =>
-    each((set) => `${x}${set} = v128.load(${ROWS}, ${stateRow(i, set) - ROWS});`);
-  const store = (x: string, i: number): string =>
-    each((set) => `v128.store(${ROWS}, ${x}${set}, ${stateRow(i, set) - ROWS});`);
-  const step = (operation: string, x: string, y: string): string =>
-    each((set) => `${x}${set} = ${operation}(${x}${set}, ${y}${set});`);
-  const rotate = (x: string, bits: number): string =>
-    each((set) => `${x}${set} = v128.or(i32x4.shl(${x}${set}, ${bits}), i32x4.shr_u(${x}${set}, ${32 - bits}));`);
-  const half = (first: number, second: number, b: string): string => `
-${step("i32x4.add", "wa", b)} ${step("v128.xor", "wd", "wa")} ${rotate("wd", first)}
-${step("i32x4.add", "wc", "wd")} ${step("v128.xor", b, "wc")} ${rotate(b, second)}`;
-  const quarter = (a: number, b: number, c: number, d: number): string => `
-${load("wa", a)} ${load("wc", c)} ${load("wd", d)}
-${half(16, 12, `x${b}_`)} ${half(8, 7, `x${b}_`)}
-${store("wa", a)} ${store("wc", c)} ${store("wd", d)}`;
-  return `
-for (let once = load<i32>(${LANES + 4}); once > 0; once--) {${columns8(quarter, poly)}
-}
-for (let once = load<i32>(${LANES + 4}); once > 0; once--) {${diagonals8(quarter, poly)}
-}`;
-}
-
-function words8(group: number, set: number): string[] {
-  return range(4 * group, 4 * group + 4).map((i) =>
-    `i32x4.add(${group === 1 ? `x${i}_${set}` : `v128.load(${stateRow(i, set)})`}, ${initial(i, set)})`
-  );
-}
-
-// Both.
-
-/** Quarter rounds of several quadruples of locals, statement beside statement. */
-function quarterRounds(relaxed: boolean, quads: string[][]): string {
-  const swizzle = relaxed ? "i8x16.relaxed_swizzle" : "v128.swizzle";
-  const each = (line: (a: string, b: string, c: string, d: string) => string): string =>
-    quads.map(([a, b, c, d]) => line(a, b, c, d)).join(" ");
-  const rotate = (x: string, bits: number): string =>
-    `${x} = v128.or(i32x4.shl(${x}, ${bits}), i32x4.shr_u(${x}, ${32 - bits}));`;
-  const half = (mask: string, bits: number): string[] => [
-    each((a, b) => `${a} = i32x4.add(${a}, ${b});`),
-    each((a, _b, _c, d) => `${d} = ${swizzle}(v128.xor(${d}, ${a}), ${mask});`),
-    each((_a, _b, c, d) => `${c} = i32x4.add(${c}, ${d});`),
-    each((_a, b, c) => `${b} = v128.xor(${b}, ${c});`),
-    each((_a, b) => rotate(b, bits)),
-  ];
-  return [...half("m16", 12), ...half("m8", 7)].join("\n");
-}
-
-/** The whole numbers from `from` up to `to`. */
-function range(from: number, to: number): number[] {
-  return Array.from({ length: to - from }, (_, i) => from + i);
 }

@@ -16,9 +16,9 @@ export const LANES = ROTATE_8 + 16;
 export const TABLE = LANES + 16;
 /** State of the rounds: 16 words, each 2 × 16 bytes for two sets of four lanes. Words 4 to 7 are never here. */
 export const ROWS = TABLE + 16 * 16;
-/** Keystream that is not used as it comes: that of the first four blocks, then that of a last, partial group. */
+/** Keystream that is not used as it comes: that of the first group, then that of a later one. */
 export const FIRST_KEYSTREAM = ROWS + 16 * 32;
-export const KEYSTREAM = FIRST_KEYSTREAM + 256;
+export const KEYSTREAM = FIRST_KEYSTREAM + 512;
 /** A partial block, the block of lengths; at last the tag. */
 export const BLOCK = KEYSTREAM + 512;
 /** Poly1305: accumulator and clamped key in limbs of 32 bits, each as u64; then the pad. */

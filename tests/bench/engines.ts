@@ -20,6 +20,7 @@ export function hostEngines(): Map<string, Create> {
     ["kernel", (memory) => createKernelAead(memory, "relaxed")],
     ["kernel, plain SIMD", (memory) => createKernelAead(memory, "plain")],
     ["kernel, wide", (memory) => createKernelAead(memory, "wide")],
+    ["kernel, wide arithmetic", (memory) => createKernelAead(memory, "wide-arithmetic")],
     ["native", (memory) => createNativeAead(memory)],
     ["noble", (memory) => createNobleAead(memory)],
   ]);

@@ -6,16 +6,18 @@
  */
 import asc from "assemblyscript/asc";
 import type { KernelBuild } from "../../crypto/kernel/chacha20.ts";
+import { writeWideArithmetic } from "../../crypto/kernel/wide_arithmetic.ts";
 import { kernelSource } from "../../crypto/kernel/source.ts";
 
 const TARGET = new URL("../../crypto/kernel/bytes.ts", import.meta.url);
-const FLAGS = ["--runtime", "stub", "--noAssert", "--enable", "simd", "--importMemory", "--memoryBase", "2048"];
+const FLAGS = ["--runtime", "stub", "--noAssert", "--enable", "simd", "--importMemory", "--memoryBase", "2560"];
 const RELAXED = ["--enable", "relaxed-simd"];
-/** The wide build is not optimised, for V8 wants its statements in the order in which they are written. */
+/** The wide builds are not optimised: V8 and the stand-ins for wide arithmetic want code in the order it is written in. */
 const BUILD_FLAGS: Record<KernelBuild, string[]> = {
   relaxed: [...FLAGS, ...RELAXED, "-O3"],
   plain: [...FLAGS, "-O3"],
   wide: [...FLAGS, ...RELAXED, "-O0"],
+  "wide-arithmetic": [...FLAGS, ...RELAXED, "-O0"],
 };
 
 async function compile(build: KernelBuild): Promise<string> {
@@ -28,6 +30,8 @@ async function compile(build: KernelBuild): Promise<string> {
     listFiles: () => [],
   });
   if (error !== null || binary === null) throw new Error(`The kernel does not compile:\n${stderr.toString()}`);
+  const wide = writeWideArithmetic(binary);
+  if ((wide > 0) !== (build === "wide-arithmetic")) throw new Error(`${build} has ${wide} wide instructions`);
   return (binary as Uint8Array).toBase64();
 }
 
@@ -45,6 +49,10 @@ export const PLAIN_KERNEL =
 /** For V8 with --experimental-wasm-revectorize. */
 export const WIDE_KERNEL =
   "${await compile("wide")}";
+
+/** For V8 with --experimental-wasm-revectorize and --experimental-wasm-wide-arithmetic. */
+export const WIDE_ARITHMETIC_KERNEL =
+  "${await compile("wide-arithmetic")}";
 `;
 }
 
