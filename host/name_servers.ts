@@ -1,0 +1,48 @@
+/** The name servers that the host asked before a tunnel gave it others. */
+import { Buffer } from "node:buffer";
+import { resolve } from "node:path";
+import { parseAddress } from "../tunnel/address_text.ts";
+import type { HostState, SavedFile } from "./state.ts";
+
+const RESOLV_CONF = "/etc/resolv.conf";
+/** Where systemd-resolved lists the servers that it asks itself. */
+const RESOLVED_CONF = "/run/systemd/resolve/resolv.conf";
+const LOOPBACK_NET = 127;
+
+/**
+ * Addresses of the name servers in use before `state` was, or those in use now if it changed none.
+ *
+ * @returns without those on this host itself, for what these ask is not asked in our name
+ */
+export function formerNameServers(state: HostState | null): Uint8Array[] {
+  const change = state?.changes.find(({ kind }) => kind === "resolv.conf");
+  const text = change?.kind === "resolv.conf" ? savedText(change.path, change.before) : readIfThere(RESOLV_CONF);
+  const servers = addressesOf(text);
+  // A server on this host is as a rule systemd-resolved's.
+  const real = servers.every(isLoopback) ? addressesOf(readIfThere(RESOLVED_CONF)) : servers;
+  return real.filter((address) => !isLoopback(address));
+}
+
+/** The addresses in a resolv.conf; those with a zone are left out. */
+export function addressesOf(text: string): Uint8Array[] {
+  return [...text.matchAll(/^\s*nameserver\s+(\S+)/gm)].flatMap(([, word]) => parseAddress(word) ?? []);
+}
+
+function savedText(path: string, saved: SavedFile): string {
+  if (saved.kind === "absent") return "";
+  if (saved.kind === "file") return Buffer.from(saved.content, "base64").toString();
+  return readIfThere(resolve(path, "..", saved.target));
+}
+
+function readIfThere(path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "";
+    throw error;
+  }
+}
+
+function isLoopback(address: Uint8Array): boolean {
+  return address.length === 4 ? address[0] === LOOPBACK_NET : address.every((byte, i) => byte === (i === 15 ? 1 : 0));
+}
