@@ -28,6 +28,7 @@ type QuickVerb = keyof typeof SUMMARIES;
 
 interface UpWords {
   readonly killSwitch?: boolean;
+  readonly kernel?: boolean;
 }
 
 /** `culvert up` and the others. */
@@ -36,6 +37,7 @@ export function quickCommands(): Command[] {
   return [
     new Command("up").description(SUMMARIES.up).addArgument(config())
       .addOption(new Option("--kill-switch", "let nothing out but through the tunnel, until down"))
+      .addOption(new Option("--kernel", "have the kernel's own WireGuard move the packets"))
       .action((word: string, options: UpWords) => up("culvert", word, options)),
     new Command("down").description(SUMMARIES.down).addArgument(config())
       .action((word: string) => down("culvert", word)),
@@ -82,12 +84,17 @@ async function run(verb: QuickVerb, word: string): Promise<void> {
   }
 }
 
-async function up(program: string, word: string, { killSwitch }: UpWords): Promise<void> {
+async function up(program: string, word: string, { killSwitch, kernel }: UpWords): Promise<void> {
   requireRoot("up");
   const tell = startTeller(program);
   const quick = readQuickConfig(locateConfig(word), (message) => printError(`${message}\n`));
   const { keepsLog } = readEnvironment((key) => Deno.env.get(key));
-  const options = { killSwitch: killSwitch === true || quick.killSwitch, words: [], keepsLog };
+  const options = {
+    killSwitch: killSwitch === true || quick.killSwitch,
+    usesKernel: kernel === true,
+    words: [],
+    keepsLog,
+  };
   using interruption = new Interruption();
   try {
     await bringUp(quick, options, interruption, tell);

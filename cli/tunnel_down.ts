@@ -1,9 +1,10 @@
 /** Taking a tunnel down: what bringing it up changed is undone, and nothing else. */
 import { listAllInterfaces } from "../control/interface_client.ts";
+import { listKernelInterfaces } from "../control/kernel_client.ts";
 import { isUapiServed, uapiSocketPath } from "../control/uapi_socket.ts";
 import { isLink } from "../host/host_link.ts";
 import { runHook } from "../host/programs.ts";
-import { currentPlace, type HostState, isBusy, isSamePlace, StateStore } from "../host/state.ts";
+import { currentPlace, type HostState, isBusy, isKernelState, isSamePlace, StateStore } from "../host/state.ts";
 import { undoChanges } from "../host/undo.ts";
 import { OperatorError } from "./errors.ts";
 import type { Interruption } from "./interruption.ts";
@@ -62,7 +63,7 @@ export async function cleanUp(name: string | null, tell: Teller): Promise<void> 
       if (name === null) continue;
       throw elsewhere(each);
     }
-    if (isBusy(state) || await isUapiServed(uapiSocketPath(each))) {
+    if (isBusy(state) || await isServed(state)) {
       if (name === null) continue;
       throw new OperatorError(`${each} is up; take it down with: culvert down ${each}`);
     }
@@ -71,6 +72,12 @@ export async function cleanUp(name: string | null, tell: Teller): Promise<void> 
     await awaitEnd(each);
   }
   if (!isDone) throw new OperatorError("not everything could be undone; try again");
+}
+
+/** Whether a process, or the kernel, still serves the interface. */
+async function isServed(state: HostState): Promise<boolean> {
+  if (isKernelState(state) && listKernelInterfaces().includes(state.name)) return true;
+  return await isUapiServed(uapiSocketPath(state.name));
 }
 
 async function stateOf(store: StateStore, { name, file }: ConfigPlace): Promise<HostState> {

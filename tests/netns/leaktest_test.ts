@@ -102,7 +102,10 @@ netnsTest("leaktest tells what a full tunnel without kill switch lets out", NEED
 netnsTest("leaktest does not claim what it could not try", NEEDS, async () => {
   await using quick = await QuickHost.open();
   await quick.host.must(["sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1"]);
-  const file = await quick.write(["Address = 10.9.0.1/24", "# @kill-switch = on"], [["AllowedIPs = 0.0.0.0/0", FULL[1]]]);
+  const file = await quick.write(["Address = 10.9.0.1/24", "# @kill-switch = on"], [[
+    "AllowedIPs = 0.0.0.0/0",
+    FULL[1],
+  ]]);
   await quick.must("culvert", ["up", file]);
   const { code, leaks } = await leaktest(quick, file);
   equal(code, 0, JSON.stringify(leaks, null, 1));
