@@ -122,9 +122,15 @@ export { generatePresharedKey, generatePrivateKey } from "./host/keys.ts";
 // The data plane.
 export { DataPlane, type DataPlaneOptions, defaultThreads, MAX_THREADS } from "./plane/data_plane.ts";
 export { ENGINE_NAMES } from "./plane/engines.ts";
+export { type PlaneRecovery, SupervisedPlane } from "./plane/supervised_plane.ts";
 
 // Control.
-export { Configuration, type ConfigurationOptions, type ConfigurationTarget } from "./control/configuration.ts";
+export {
+  Configuration,
+  type ConfigurationOptions,
+  type ConfigurationTarget,
+  type TargetRecovery,
+} from "./control/configuration.ts";
 export { interfaceIndex } from "./control/interface_index.ts";
 export { SocketFile, type SocketWatch } from "./control/socket_file.ts";
 export { getDevice, listInterfaces, setDevice, UapiError } from "./control/uapi_client.ts";

@@ -4,7 +4,6 @@ import {
   Configuration,
   continueInBackground,
   createInterface,
-  DataPlane,
   DEFAULT_MTU,
   defaultThreads,
   HostError,
@@ -13,6 +12,7 @@ import {
   releaseInterface,
   reportReady,
   setUpLink,
+  SupervisedPlane,
   type TunnelInterface,
   UapiServer,
 } from "../mod.ts";
@@ -84,6 +84,8 @@ async function serve(options: InterfaceOptions): Promise<void> {
   plane.onTunnelGone = () => end.because("the interface is gone");
 
   const configuration = new Configuration({ suite: realSuite, target: plane, log });
+  plane.onRestart = () =>
+    void configuration.restore().catch((error) => log.error(`cannot tell the new workers everything: ${error}`));
   const server = new UapiServer(socket.listener, configuration, { log, interfaceIndex });
   opened.defer(() => server.close());
   const watch = socket.file?.watch(() => end.because("the control socket was removed"));
@@ -107,9 +109,9 @@ async function startPlane(
   options: InterfaceOptions,
   keyLog: KeyLogFile | null,
   log: Log,
-): Promise<DataPlane> {
+): Promise<SupervisedPlane> {
   try {
-    const plane = await DataPlane.start({
+    const plane = await SupervisedPlane.start({
       tunFd: tunnel.fd,
       furtherTunFds: tunnel.furtherFds,
       hasVnetHeader: tunnel.hasVnetHeader,
