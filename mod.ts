@@ -122,6 +122,7 @@ export { generatePresharedKey, generatePrivateKey } from "./host/keys.ts";
 // The data plane.
 export { DataPlane, type DataPlaneOptions, defaultThreads, MAX_THREADS } from "./plane/data_plane.ts";
 export { ENGINE_NAMES } from "./plane/engines.ts";
+export { RestartLimit } from "./plane/restart_limit.ts";
 export { type PlaneRecovery, SupervisedPlane } from "./plane/supervised_plane.ts";
 
 // Control.

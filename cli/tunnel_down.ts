@@ -19,13 +19,23 @@ import {
 import { awaitEnd, type Teller } from "./tunnel.ts";
 import { saveTunnel } from "./tunnel_save.ts";
 
+export interface DownOptions {
+  /** The kill switch stays, for a start anew. */
+  readonly keepKillSwitch: boolean;
+}
+
 /**
  * Takes down what `up` brought up, also if its process was killed since.
  *
  * @param word the interface or its file
  * @throws {OperatorError} if it is not up, a hook fails, or something could not be undone
  */
-export async function bringDown(word: string, interruption: Interruption, tell: Teller): Promise<void> {
+export async function bringDown(
+  word: string,
+  interruption: Interruption,
+  tell: Teller,
+  { keepKillSwitch }: DownOptions = { keepKillSwitch: false },
+): Promise<void> {
   const { name, file } = locateConfig(word);
   const store = new StateStore();
   const state = await stateOf(store, { name, file });
@@ -36,7 +46,7 @@ export async function bringDown(word: string, interruption: Interruption, tell: 
     await runHooks(hooks?.preDown ?? [], name, isUp, interruption, tell);
     if (hooks?.saveConfig && isUp && quick !== null) await saveTunnel(quick, state, tell);
     tell.step(`take ${name} down`);
-    const isDone = await undoChanges(store, state, { keepKillSwitch: false, warn: tell.warn });
+    const isDone = await undoChanges(store, state, { keepKillSwitch, warn: tell.warn });
     await awaitEnd(name);
     if (!isDone) {
       throw new OperatorError(`not everything of ${name} could be undone; try again: culvert cleanup ${name}`);

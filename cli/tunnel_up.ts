@@ -51,6 +51,8 @@ export interface UpOptions {
   readonly words: readonly string[];
   /** The interface's process keeps our stderr for its log. */
   readonly keepsLog: boolean;
+  /** Is given the end of the interface's process; without it the process is let go of. */
+  readonly watch?: (end: Promise<Deno.CommandStatus>) => void;
 }
 
 /**
@@ -78,6 +80,9 @@ export async function bringUp(
     tell.step(`undoing everything: ${error instanceof Error ? error.message : error}`);
     await undoChanges(store, state, { keepKillSwitch: former !== null, warn: tell.warn });
     await awaitEnd(name);
+    // What could not be undone, or is kept, is nobody's work any more.
+    state.worker = null;
+    if (state.changes.length > 0) journal.save();
     throw asOperatorError(error);
   }
 }
@@ -163,6 +168,7 @@ class Start {
         descriptors: [],
         keepStderr: this.#options.keepsLog,
         words: [...this.#options.words, "--", name],
+        watch: this.#options.watch,
       }));
     this.#interruption.check();
     if (code !== 0) throw new OperatorError(`cannot start ${name}`);

@@ -30,6 +30,8 @@ export interface BackgroundOptions {
   readonly words?: readonly string[];
   /** The child's stderr stays the caller's for good; otherwise only until the child is ready. */
   readonly keepStderr: boolean;
+  /** Is given the child's end once the child is ready; without it the child is let go of. */
+  readonly watch?: (end: Promise<Deno.CommandStatus>) => void;
 }
 
 /**
@@ -71,7 +73,8 @@ export async function continueInBackground(options: BackgroundOptions): Promise<
     if (isReady && !isInterrupted) {
       await errors?.stop();
       await reader.cancel();
-      child.unref();
+      if (options.watch === undefined) child.unref();
+      else options.watch(child.status);
       return 0;
     }
     const { code } = await child.status;
