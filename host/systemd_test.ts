@@ -7,11 +7,12 @@ import { notifySystemd } from "./systemd.ts";
 
 Deno.test("notifySystemd() tells a socket file the state", async () => {
   const folder = await Deno.makeTempDir();
+  const manager = Deno.listenDatagram({ transport: "unixpacket", path: `${folder}/notify` });
   try {
-    using manager = Deno.listenDatagram({ transport: "unixpacket", path: `${folder}/notify` });
     notifySystemd("READY=1", `${folder}/notify`);
     assert.equal(new TextDecoder().decode((await manager.receive())[0]), "READY=1");
   } finally {
+    manager.close();
     await Deno.remove(folder, { recursive: true });
   }
 });

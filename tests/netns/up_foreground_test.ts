@@ -1,8 +1,8 @@
 /** `up --foreground`: the tunnel outlives its process, and ends with the command. */
 
-import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, match, strictEqual as equal } from "node:assert/strict";
 import { CULVERT_FILE, program } from "./implementation.ts";
-import { exists, kill, readText, sleep, waitFor } from "./process.ts";
+import { kill, readText, sleep, waitFor } from "./process.ts";
 import type { Background } from "./process.ts";
 import { hasState, nameOf, QuickHost } from "./quick_host.ts";
 import { netnsTest } from "./requirements.ts";
@@ -102,18 +102,19 @@ netnsTest(
   async () => {
     await using quick = await QuickHost.open();
     const before = await quick.view();
-    const file = await quick.write([ADDRESSES, "# @kill-switch = on", `PostUp = sleep 0.$(date +%1N)`], [FULL]);
+    const file = await quick.write([ADDRESSES, "# @kill-switch = on", "PostUp = sleep 0.5"], [FULL]);
     const path = `${quick.lab.folder}/notify`;
-    const manager = quick.host.spawn(["ncat", "-lkuU", path]);
-    await waitFor("the manager", () => exists(path));
+    const manager = Deno.listenDatagram({ transport: "unixpacket", path });
+    quick.lab.defer(() => Promise.resolve(manager.close()));
+    const said = async (): Promise<string> => new TextDecoder().decode((await manager.receive())[0]);
     const up = await bringUp(quick, file, { NOTIFY_SOCKET: path });
-    await waitFor("the notice", () => manager.output().includes("READY=1"));
+    equal(await said(), "READY=1");
     kill(await interfaceProcess(quick, nameOf(file)), "SIGKILL");
     await waitFor("the restart", () => up.output().includes("again"));
     await sleep(150);
     up.signal("SIGTERM");
     equal(await up.end(), 0, up.output());
-    ok(manager.output().includes("STOPPING=1"));
+    equal(await said(), "STOPPING=1");
     deepEqual(await quick.view(), before);
     deepEqual(await quick.processes(), []);
     equal(hasState(nameOf(file)), false);
