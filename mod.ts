@@ -156,4 +156,4 @@ export {
   setUpLink,
   type TunnelInterface,
 } from "./host/link_setup.ts";
-export { type BackgroundOptions, continueInBackground, reportReady } from "./host/process.ts";
+export { type BackgroundOptions, continueInBackground, hardenProcess, reportReady } from "./host/process.ts";

@@ -6,6 +6,7 @@ import {
   createInterface,
   DEFAULT_MTU,
   defaultThreads,
+  hardenProcess,
   HostError,
   interfaceIndex,
   realSuite,
@@ -59,6 +60,7 @@ export async function runInterface(options: InterfaceOptions): Promise<number> {
 /** Everything that was opened is closed again, however this ends, in reverse order. */
 async function serve(options: InterfaceOptions): Promise<void> {
   const { environment, foreground } = options;
+  hardenProcess(`culvert ${options.name}`);
   await using opened = new AsyncDisposableStack();
   const end = new End();
   opened.defer(() => end.ignoreSignals());

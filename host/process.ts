@@ -12,6 +12,7 @@ import {
   setCloseOnExec,
   write,
 } from "../ffi/file.ts";
+import { setDumpable, setNoNewPrivileges, setThreadName } from "../ffi/process.ts";
 
 /** Descriptors above this are not looked for; the usual limit of open files is 1024. */
 const HIGHEST_DESCRIPTOR = 4096;
@@ -97,6 +98,18 @@ export function reportReady(keepStderr: boolean): void {
   const result = write(parent, new TextEncoder().encode("ready\n"));
   close(parent);
   if (result < 0) throw new SyscallError("tell the parent", -result);
+}
+
+/**
+ * For a process that holds keys: others of its user cannot read its memory, no core of it is dumped, and neither this
+ * thread nor any it starts can gain privileges by a program it runs. Whoever may trace everything still may.
+ *
+ * @param name of this thread, as `ps` shows it; at most 15 bytes of it
+ */
+export function hardenProcess(name: string): void {
+  setDumpable(false);
+  setNoNewPrivileges();
+  setThreadName(name);
 }
 
 /** A descriptor of `/dev/null`, or null where there is none. */
