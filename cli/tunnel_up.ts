@@ -8,18 +8,10 @@ import { emptyChange, wipeChange } from "../control/device_change.ts";
 import { isUapiServed, uapiSocketPath } from "../control/uapi_socket.ts";
 import { setNameServers } from "../host/dns.ts";
 import { loadGuard, loadKillSwitch } from "../host/firewall.ts";
-import { createKernelLink, HostLink, isLink, linkIndex } from "../host/host_link.ts";
+import { HostLink, isLink, linkIndex } from "../host/host_link.ts";
 import { runHook } from "../host/programs.ts";
 import { type Prefix, tableNumber } from "../host/routing.ts";
-import {
-  currentPlace,
-  type HostState,
-  isBusy,
-  isKernelState,
-  isSamePlace,
-  Journal,
-  StateStore,
-} from "../host/state.ts";
+import { currentPlace, type HostState, isBusy, isSamePlace, Journal, StateStore } from "../host/state.ts";
 import { requireSysctl, SRC_VALID_MARK } from "../host/sysctl.ts";
 import { undoChanges } from "../host/undo.ts";
 import {
@@ -36,12 +28,9 @@ import { OperatorError } from "./errors.ts";
 import type { Interruption } from "./interruption.ts";
 import type { QuickConfig } from "./quick_config.ts";
 import { asOperatorError, awaitEnd, type Teller } from "./tunnel.ts";
+import { isKernelSinceBoot, makeKernelInterface } from "./tunnel_kernel.ts";
 import { changeOf } from "./wg_conf.ts";
 import { type PendingEndpoint, resolvePending } from "./wg_set.ts";
-
-/** What the kernel's WireGuard does not do. */
-const LOST_IN_KERNEL = "without reasons for drops and for failed handshakes, handshake times kept over restarts, key " +
-  "log, and endpoints' names looked up again";
 
 export interface UpOptions {
   readonly killSwitch: boolean;
@@ -102,18 +91,13 @@ async function clearRemains(
   if (state === null) return null;
   if (isBusy(state)) throw new OperatorError(`another culvert is bringing ${name} up`);
   const isElsewhere = !isSamePlace(state.place, currentPlace());
-  if (isElsewhere && (isKernelElsewhere(state) || await isUapiServed(uapiSocketPath(name)))) {
+  if (isElsewhere && (isKernelSinceBoot(state) || await isUapiServed(uapiSocketPath(name)))) {
     throw new OperatorError(`${name} is up in another network namespace`);
   }
   tell.step(`undoing what the last run of ${name} has left`);
   const isDone = await undoChanges(store, state, { keepKillSwitch: killSwitch, warn: tell.warn });
   if (!isDone) throw new OperatorError(`something is left of the last run of ${name}; see culvert cleanup ${name}`);
   return state.changes.length === 0 ? null : state;
-}
-
-/** The kernel's interface may be up in the other network namespace, which cannot be seen from here. */
-function isKernelElsewhere(state: HostState): boolean {
-  return isKernelState(state) && state.place.boot === currentPlace().boot;
 }
 
 /** One start, step by step. */
@@ -159,7 +143,7 @@ class Start {
   async #startInterface(): Promise<void> {
     this.#interruption.check();
     const { name } = this.#quick;
-    if (this.#options.usesKernel) return this.#makeKernelInterface();
+    if (this.#options.usesKernel) return makeKernelInterface(this.#journal, this.#tell);
     const unknown = { kind: "link", index: 0 } as const;
     this.#tell.step(`start ${name}`);
     const code = await this.#journal.change(unknown, () =>
@@ -173,14 +157,6 @@ class Start {
     this.#interruption.check();
     if (code !== 0) throw new OperatorError(`cannot start ${name}`);
     this.#journal.amend(unknown, { kind: "link", index: linkIndex(name) });
-  }
-
-  #makeKernelInterface(): void {
-    const { name } = this.#quick;
-    const unknown = { kind: "link", index: 0, isKernel: true } as const;
-    this.#tell.step(`make ${name}, of the kernel's WireGuard; ${LOST_IN_KERNEL}`);
-    this.#journal.change(unknown, () => createKernelLink(name));
-    this.#journal.amend(unknown, { ...unknown, index: linkIndex(name) });
   }
 
   async #runHooks(hooks: readonly string[]): Promise<void> {

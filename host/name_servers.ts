@@ -7,6 +7,8 @@ import type { HostState, SavedFile } from "./state.ts";
 const RESOLV_CONF = "/etc/resolv.conf";
 /** Where systemd-resolved lists the servers that it asks itself. */
 const RESOLVED_CONF = "/run/systemd/resolve/resolv.conf";
+/** A file for each interface that told `resolvconf` something. */
+const RESOLVCONF_FOLDERS = ["/run/resolvconf/interface", "/run/resolvconf/interfaces"];
 const LOOPBACK_NET = 127;
 
 /**
@@ -15,12 +17,34 @@ const LOOPBACK_NET = 127;
  * @returns without those on this host itself, for what these ask is not asked in our name
  */
 export function formerNameServers(state: HostState | null): Uint8Array[] {
-  const change = state?.changes.find(({ kind }) => kind === "resolv.conf");
-  const text = change?.kind === "resolv.conf" ? savedText(change.path, change.before) : readIfThere(RESOLV_CONF);
-  const servers = addressesOf(text);
+  const servers = addressesOf(formerText(state));
   // A server on this host is as a rule systemd-resolved's.
   const real = servers.every(isLoopback) ? addressesOf(readIfThere(RESOLVED_CONF)) : servers;
   return real.filter((address) => !isLoopback(address));
+}
+
+function formerText(state: HostState | null): string {
+  for (const change of state?.changes ?? []) {
+    if (change.kind === "resolv.conf") return savedText(change.path, change.before);
+    if (change.kind === "resolvconf") return otherRecords(change.entry);
+  }
+  return readIfThere(RESOLV_CONF);
+}
+
+/** What `resolvconf` was told by others. @param folders Debian's and openresolv's, or a test's */
+export function otherRecords(entry: string, folders: readonly string[] = RESOLVCONF_FOLDERS): string {
+  return folders.flatMap((folder) =>
+    namesIn(folder).filter((name) => name !== entry).map((name) => readIfThere(`${folder}/${name}`))
+  ).join("\n");
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return [...Deno.readDirSync(folder)].filter(({ isFile }) => isFile).map(({ name }) => name).sort();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
 }
 
 /** The addresses in a resolv.conf; those with a zone are left out. */

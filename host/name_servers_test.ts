@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { addressesOf, formerNameServers } from "./name_servers.ts";
+import { addressesOf, formerNameServers, otherRecords } from "./name_servers.ts";
 import type { HostState, SavedFile } from "./state.ts";
 
 const SERVER6 = Uint8Array.of(0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x35);
@@ -23,6 +23,18 @@ Deno.test("formerNameServers() follows the link that was in the file's place", a
     await Deno.writeTextFile(`${folder}/real`, "nameserver 192.0.2.7\n");
     const state = stateOf({ kind: "link", target: "real" }, `${folder}/resolv.conf`);
     assert.deepEqual(formerNameServers(state), [Uint8Array.of(192, 0, 2, 7)]);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("otherRecords() leaves the tunnel's own out, and minds no folder that is not there", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${folder}/eth0.dhcp`, "nameserver 192.0.2.7\n");
+    await Deno.writeTextFile(`${folder}/tun.wg0`, "nameserver 10.9.0.53\n");
+    const text = otherRecords("tun.wg0", [folder, `${folder}/none`]);
+    assert.deepEqual(addressesOf(text), [Uint8Array.of(192, 0, 2, 7)]);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
