@@ -122,10 +122,17 @@ export { generatePresharedKey, generatePrivateKey } from "./host/keys.ts";
 // The data plane.
 export { DataPlane, type DataPlaneOptions, defaultThreads, MAX_THREADS } from "./plane/data_plane.ts";
 export { ENGINE_NAMES } from "./plane/engines.ts";
+export { RestartLimit } from "./plane/restart_limit.ts";
+export { type PlaneRecovery, SupervisedPlane } from "./plane/supervised_plane.ts";
 export { v8Flags, wantedV8Flags } from "./plane/v8_flags.ts";
 
 // Control.
-export { Configuration, type ConfigurationOptions, type ConfigurationTarget } from "./control/configuration.ts";
+export {
+  Configuration,
+  type ConfigurationOptions,
+  type ConfigurationTarget,
+  type TargetRecovery,
+} from "./control/configuration.ts";
 export { releaseFreeMemory } from "./control/free_memory.ts";
 export { interfaceIndex } from "./control/interface_index.ts";
 export { SocketFile, type SocketWatch } from "./control/socket_file.ts";
@@ -151,4 +158,10 @@ export {
   setUpLink,
   type TunnelInterface,
 } from "./host/link_setup.ts";
-export { type BackgroundOptions, continueInBackground, reportReady, restartWithV8Flags } from "./host/process.ts";
+export {
+  type BackgroundOptions,
+  continueInBackground,
+  hardenProcess,
+  reportReady,
+  restartWithV8Flags,
+} from "./host/process.ts";

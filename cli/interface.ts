@@ -4,9 +4,9 @@ import {
   Configuration,
   continueInBackground,
   createInterface,
-  DataPlane,
   DEFAULT_MTU,
   defaultThreads,
+  hardenProcess,
   HostError,
   interfaceIndex,
   realSuite,
@@ -15,6 +15,7 @@ import {
   reportReady,
   restartWithV8Flags,
   setUpLink,
+  SupervisedPlane,
   type TunnelInterface,
   UapiServer,
   wantedV8Flags,
@@ -64,6 +65,7 @@ export async function runInterface(options: InterfaceOptions): Promise<number> {
 /** Everything that was opened is closed again, however this ends, in reverse order. */
 async function serve(options: InterfaceOptions): Promise<void> {
   const { environment, foreground } = options;
+  hardenProcess(`culvert ${options.name}`);
   await using opened = new AsyncDisposableStack();
   const end = new End();
   opened.defer(() => end.ignoreSignals());
@@ -89,6 +91,8 @@ async function serve(options: InterfaceOptions): Promise<void> {
   plane.onTunnelGone = () => end.because("the interface is gone");
 
   const configuration = new Configuration({ suite: realSuite, target: plane, log });
+  plane.onRestart = () =>
+    void configuration.restore().catch((error) => log.error(`cannot tell the new workers everything: ${error}`));
   const server = new UapiServer(socket.listener, configuration, {
     log,
     interfaceIndex,
@@ -116,9 +120,9 @@ async function startPlane(
   options: InterfaceOptions,
   keyLog: KeyLogFile | null,
   log: Log,
-): Promise<DataPlane> {
+): Promise<SupervisedPlane> {
   try {
-    const plane = await DataPlane.start({
+    const plane = await SupervisedPlane.start({
       tunFd: tunnel.fd,
       furtherTunFds: tunnel.furtherFds,
       hasVnetHeader: tunnel.hasVnetHeader,

@@ -10,6 +10,7 @@ import { DETACHED, type Environment, readEnvironment } from "./environment.ts";
 import { OperatorError, UsageError } from "./errors.ts";
 import { genkeyCommand } from "./genkey.ts";
 import { genpskCommand } from "./genpsk.ts";
+import { leaktestCommand } from "./leaktest.ts";
 import { checkInterfaceName, checkNotMistyped, RESERVED_VERBS } from "./names.ts";
 import { print, printError } from "./output.ts";
 import { pubkeyCommand } from "./pubkey.ts";
@@ -54,6 +55,7 @@ export function createProgram(args: readonly string[], result: { code: number })
     pubkeyCommand(),
     ...wgCommands(result),
     ...quickCommands(),
+    leaktestCommand(result),
     checkCommand(result),
     completionCommand(),
     versionCommand(),

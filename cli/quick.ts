@@ -12,6 +12,7 @@ import { locateConfig, readQuickConfig, readText, wipeQuickConfig } from "./quic
 import { asOperatorError, requireRoot, startTeller } from "./tunnel.ts";
 import { bringDown, cleanUp } from "./tunnel_down.ts";
 import { saveTunnel } from "./tunnel_save.ts";
+import { keepUp } from "./tunnel_supervision.ts";
 import { bringUp } from "./tunnel_up.ts";
 
 const CONFIG = "name of the interface, or the path of its file";
@@ -28,6 +29,8 @@ type QuickVerb = keyof typeof SUMMARIES;
 
 interface UpWords {
   readonly killSwitch?: boolean;
+  readonly kernel?: boolean;
+  readonly foreground?: boolean;
 }
 
 /** `culvert up` and the others. */
@@ -36,6 +39,8 @@ export function quickCommands(): Command[] {
   return [
     new Command("up").description(SUMMARIES.up).addArgument(config())
       .addOption(new Option("--kill-switch", "let nothing out but through the tunnel, until down"))
+      .addOption(new Option("-f, --foreground", "stay, bring the tunnel up again if it dies, take it down at the end"))
+      .addOption(new Option("--kernel", "have the kernel's own WireGuard move the packets"))
       .action((word: string, options: UpWords) => up("culvert", word, options)),
     new Command("down").description(SUMMARIES.down).addArgument(config())
       .action((word: string) => down("culvert", word)),
@@ -82,12 +87,14 @@ async function run(verb: QuickVerb, word: string): Promise<void> {
   }
 }
 
-async function up(program: string, word: string, { killSwitch }: UpWords): Promise<void> {
+async function up(program: string, word: string, { killSwitch, kernel, foreground }: UpWords): Promise<void> {
   requireRoot("up");
+  const wishes = { killSwitch: killSwitch === true, usesKernel: kernel === true };
+  if (foreground) return await keepUp(word, wishes, startTeller(program));
   const tell = startTeller(program);
   const quick = readQuickConfig(locateConfig(word), (message) => printError(`${message}\n`));
   const { keepsLog } = readEnvironment((key) => Deno.env.get(key));
-  const options = { killSwitch: killSwitch === true || quick.killSwitch, words: [], keepsLog };
+  const options = { ...wishes, killSwitch: wishes.killSwitch || quick.killSwitch, words: [], keepsLog };
   using interruption = new Interruption();
   try {
     await bringUp(quick, options, interruption, tell);

@@ -1,9 +1,10 @@
 /** Taking a tunnel down: what bringing it up changed is undone, and nothing else. */
 import { listAllInterfaces } from "../control/interface_client.ts";
+import { listKernelInterfaces } from "../control/kernel_client.ts";
 import { isUapiServed, uapiSocketPath } from "../control/uapi_socket.ts";
 import { isLink } from "../host/host_link.ts";
 import { runHook } from "../host/programs.ts";
-import { currentPlace, type HostState, isBusy, isSamePlace, StateStore } from "../host/state.ts";
+import { currentPlace, type HostState, isBusy, isKernelState, isSamePlace, StateStore } from "../host/state.ts";
 import { undoChanges } from "../host/undo.ts";
 import { OperatorError } from "./errors.ts";
 import type { Interruption } from "./interruption.ts";
@@ -18,13 +19,23 @@ import {
 import { awaitEnd, type Teller } from "./tunnel.ts";
 import { saveTunnel } from "./tunnel_save.ts";
 
+export interface DownOptions {
+  /** The kill switch stays, for a start anew. */
+  readonly keepKillSwitch: boolean;
+}
+
 /**
  * Takes down what `up` brought up, also if its process was killed since.
  *
  * @param word the interface or its file
  * @throws {OperatorError} if it is not up, a hook fails, or something could not be undone
  */
-export async function bringDown(word: string, interruption: Interruption, tell: Teller): Promise<void> {
+export async function bringDown(
+  word: string,
+  interruption: Interruption,
+  tell: Teller,
+  { keepKillSwitch }: DownOptions = { keepKillSwitch: false },
+): Promise<void> {
   const { name, file } = locateConfig(word);
   const store = new StateStore();
   const state = await stateOf(store, { name, file });
@@ -35,7 +46,7 @@ export async function bringDown(word: string, interruption: Interruption, tell: 
     await runHooks(hooks?.preDown ?? [], name, isUp, interruption, tell);
     if (hooks?.saveConfig && isUp && quick !== null) await saveTunnel(quick, state, tell);
     tell.step(`take ${name} down`);
-    const isDone = await undoChanges(store, state, { keepKillSwitch: false, warn: tell.warn });
+    const isDone = await undoChanges(store, state, { keepKillSwitch, warn: tell.warn });
     await awaitEnd(name);
     if (!isDone) {
       throw new OperatorError(`not everything of ${name} could be undone; try again: culvert cleanup ${name}`);
@@ -62,7 +73,7 @@ export async function cleanUp(name: string | null, tell: Teller): Promise<void> 
       if (name === null) continue;
       throw elsewhere(each);
     }
-    if (isBusy(state) || await isUapiServed(uapiSocketPath(each))) {
+    if (isBusy(state) || await isServed(state)) {
       if (name === null) continue;
       throw new OperatorError(`${each} is up; take it down with: culvert down ${each}`);
     }
@@ -71,6 +82,12 @@ export async function cleanUp(name: string | null, tell: Teller): Promise<void> 
     await awaitEnd(each);
   }
   if (!isDone) throw new OperatorError("not everything could be undone; try again");
+}
+
+/** Whether a process, or the kernel, still serves the interface. */
+async function isServed(state: HostState): Promise<boolean> {
+  if (isKernelState(state) && listKernelInterfaces().includes(state.name)) return true;
+  return await isUapiServed(uapiSocketPath(state.name));
 }
 
 async function stateOf(store: StateStore, { name, file }: ConfigPlace): Promise<HostState> {

@@ -29,15 +29,20 @@ import { OperatorError } from "./errors.ts";
 import type { Interruption } from "./interruption.ts";
 import type { QuickConfig } from "./quick_config.ts";
 import { asOperatorError, awaitEnd, type Teller } from "./tunnel.ts";
+import { isKernelSinceBoot, makeKernelInterface } from "./tunnel_kernel.ts";
 import { changeOf } from "./wg_conf.ts";
 import { type PendingEndpoint, resolvePending } from "./wg_set.ts";
 
 export interface UpOptions {
   readonly killSwitch: boolean;
+  /** The kernel's own WireGuard moves the packets, and no process of ours. */
+  readonly usesKernel: boolean;
   /** Options for the interface's own process. */
   readonly words: readonly string[];
   /** The interface's process keeps our stderr for its log. */
   readonly keepsLog: boolean;
+  /** Is given the end of the interface's process; without it the process is let go of. */
+  readonly watch?: (end: Promise<Deno.CommandStatus>) => void;
 }
 
 /**
@@ -65,6 +70,9 @@ export async function bringUp(
     tell.step(`undoing everything: ${error instanceof Error ? error.message : error}`);
     await undoChanges(store, state, { keepKillSwitch: former !== null, warn: tell.warn });
     await awaitEnd(name);
+    // What could not be undone, or is kept, is nobody's work any more.
+    state.worker = null;
+    if (state.changes.length > 0) journal.save();
     throw asOperatorError(error);
   }
 }
@@ -83,7 +91,8 @@ async function clearRemains(
   const state = store.load(name);
   if (state === null) return null;
   if (isBusy(state)) throw new OperatorError(`another culvert is bringing ${name} up`);
-  if (!isSamePlace(state.place, currentPlace()) && await isUapiServed(uapiSocketPath(name))) {
+  const isElsewhere = !isSamePlace(state.place, currentPlace());
+  if (isElsewhere && (isKernelSinceBoot(state) || await isUapiServed(uapiSocketPath(name)))) {
     throw new OperatorError(`${name} is up in another network namespace`);
   }
   tell.step(`undoing what the last run of ${name} has left`);
@@ -135,6 +144,7 @@ class Start {
   async #startInterface(): Promise<void> {
     this.#interruption.check();
     const { name } = this.#quick;
+    if (this.#options.usesKernel) return makeKernelInterface(this.#journal, this.#tell);
     const unknown = { kind: "link", index: 0 } as const;
     this.#tell.step(`start ${name}`);
     const code = await this.#journal.change(unknown, () =>
@@ -144,6 +154,7 @@ class Start {
         keepStderr: this.#options.keepsLog,
         v8Flags: wantedV8Flags("auto"),
         words: [...this.#options.words, "--", name],
+        watch: this.#options.watch,
       }));
     this.#interruption.check();
     if (code !== 0) throw new OperatorError(`cannot start ${name}`);

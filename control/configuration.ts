@@ -7,6 +7,7 @@ import type { DeviceCommand, PlaneCommand } from "../tunnel/commands.ts";
 import type { DeviceTables } from "../tunnel/tables.ts";
 import { Model, type ModelView } from "./configuration_model.ts";
 import { type Plan, planSet } from "./configuration_plan.ts";
+import { restoreCommands } from "./configuration_restore.ts";
 import { serializeGet } from "./uapi_reply.ts";
 import { ENOANO, type SetStatement, wipeStatements } from "./uapi_request.ts";
 
@@ -20,6 +21,18 @@ export interface ConfigurationTarget {
   readonly tables: DeviceTables;
   /** The port bound now, or asked for while the link is down; 0 if unknown. */
   readonly listenPort: number;
+  /** Of a target that can lose all that it was told, and go on. */
+  readonly recovery?: TargetRecovery;
+}
+
+/** How a target that lost everything is told it again. */
+export interface TargetRecovery {
+  /** Resolves when the target takes commands, or never will. */
+  ready(): Promise<void>;
+  /** The tables of before the loss, until the target has been told everything again; null if nothing is lost. */
+  readonly lost: DeviceTables | null;
+  /** It has been told everything. */
+  restored(): void;
 }
 
 export interface ConfigurationOptions {
@@ -58,6 +71,11 @@ export class Configuration {
     });
   }
 
+  /** Tells a target that lost everything what it is to be; set requests wait for that by themselves. */
+  restore(): Promise<void> {
+    return this.#inTurn(() => this.#restore());
+  }
+
   /** The reply to a get request, `errno=0` and empty line included. It holds keys: wipe it once sent. */
   get(): Promise<Uint8Array> {
     return this.read((model, target) => serializeGet(model, target.tables, target.listenPort));
@@ -71,6 +89,7 @@ export class Configuration {
   async #set(statements: Iterable<SetStatement>): Promise<number> {
     let plan: Plan | null = null;
     try {
+      await this.#restore();
       plan = planSet(statements, this.#model, this.#suite, this.#target.listenPort);
       if (plan.errno !== 0) {
         this.#model.rollback();
@@ -86,6 +105,19 @@ export class Configuration {
       return errno === 0 ? ENOANO : errno;
     } finally {
       plan?.device.clear();
+    }
+  }
+
+  async #restore(): Promise<void> {
+    const { recovery } = this.#target;
+    await recovery?.ready();
+    if (recovery === undefined || recovery.lost === null) return;
+    const commands = restoreCommands(this.#model, recovery.lost, Date.now());
+    try {
+      for (const piece of commands.pieces()) await this.#target.apply([], piece);
+      recovery.restored();
+    } finally {
+      commands.clear();
     }
   }
 

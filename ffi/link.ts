@@ -6,7 +6,16 @@
  */
 import { EAFNOSUPPORT, ENODEV, SyscallError } from "./errno.ts";
 import { listenNetlink, type Netlink, type NetlinkListener } from "./netlink.ts";
-import { mapAttributes, NetlinkMessage, readText, readU32, readU8, type ReceivedMessage } from "./netlink_message.ts";
+import {
+  mapAttributes,
+  NetlinkMessage,
+  NLM_F_CREATE,
+  NLM_F_EXCL,
+  readText,
+  readU32,
+  readU8,
+  type ReceivedMessage,
+} from "./netlink_message.ts";
 import { AF_INET6 } from "./socket.ts";
 
 // Flags of an interface.
@@ -30,9 +39,11 @@ const IFINFO_BYTES = 16;
 const IFLA_IFNAME = 3;
 const IFLA_MTU = 4;
 const IFLA_OPERSTATE = 16;
+const IFLA_LINKINFO = 18;
 const IFLA_AF_SPEC = 26;
 const IFLA_NET_NS_FD = 28;
 const IFLA_INET6_ADDR_GEN_MODE = 8;
+const IFLA_INFO_KIND = 1;
 
 export interface Link {
   readonly index: number;
@@ -70,6 +81,24 @@ export function getLink(netlink: Netlink, which: string | number): Link | null {
 export function listLinks(netlink: Netlink): Link[] {
   const messages = netlink.dump("list links", linkMessage(RTM_GETLINK, 0).finish());
   return messages.filter(({ type }) => type === RTM_NEWLINK).map(({ body }) => parseLink(body));
+}
+
+/**
+ * Makes an interface of one of the kernel's kinds; the kernel looks for the module.
+ *
+ * @param name at most 15 bytes
+ * @throws {SyscallError} EOPNOTSUPP if it has no such kind, EEXIST, EPERM
+ */
+export function createLink(netlink: Netlink, name: string, kind: string): void {
+  netlink.request(`make a link of kind ${kind}`, createLinkMessage(name, kind));
+}
+
+/** What `createLink` asks for. */
+export function createLinkMessage(name: string, kind: string): Uint8Array<ArrayBuffer> {
+  const header = new NetlinkMessage(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL).u8(0).u8(0).u16(0).u32(0).u32(0).u32(0);
+  return header.attributeText(IFLA_IFNAME, name)
+    .begin(IFLA_LINKINFO).attributeText(IFLA_INFO_KIND, kind).end()
+    .finish();
 }
 
 /** @throws {SyscallError} EINVAL out of the device's range, ENODEV, EPERM */

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
-import { EINVAL, ENODEV, ETIMEDOUT, SyscallError } from "./errno.ts";
+import { EEXIST, EINVAL, ENODEV, EOPNOTSUPP, ETIMEDOUT, SyscallError } from "./errno.ts";
 import { close, writeFile } from "./file.ts";
 import { libc } from "./libc.ts";
 import {
   ADDRESS_GENERATION_NONE,
+  createLink,
+  createLinkMessage,
   deleteLink,
   getLink,
   IFF_UP,
@@ -17,7 +19,8 @@ import {
   setLinkUp,
 } from "./link.ts";
 import { listenNetlink, type Netlink, openNetlink } from "./netlink.ts";
-import { NetlinkMessage, NLM_F_ACK } from "./netlink_message.ts";
+import { mapAttributes, NetlinkMessage, NLM_F_ACK, readText } from "./netlink_message.ts";
+import { ipJson } from "./programs_fixture.ts";
 import { setOption, SO_RCVBUF, SOL_SOCKET } from "./socket.ts";
 import { countDescriptors, inTestNamespace, rootTest } from "./testing.ts";
 import { openTun } from "./tun.ts";
@@ -59,6 +62,36 @@ Deno.test("listLinks() agrees with /sys/class/net", () => {
   } finally {
     netlink.close();
   }
+});
+
+rootTest("createLink() makes a link of a kind, and tells a kind that the kernel has not", () => {
+  inTestNamespace(() => {
+    const netlink = openNetlink();
+    try {
+      createLink(netlink, "bridge0", "bridge");
+      const [made] = ipJson("-d", "link", "show", "bridge0") as { linkinfo: { info_kind: string } }[];
+      assert.equal(made.linkinfo.info_kind, "bridge");
+      const isErrno = (errno: number) => (error: unknown): boolean =>
+        error instanceof SyscallError && error.errno === errno;
+      assert.throws(() => createLink(netlink, "bridge0", "bridge"), isErrno(EEXIST));
+      assert.throws(() => createLink(netlink, "wg0", "no-such-kind"), isErrno(EOPNOTSUPP));
+      assert.equal(getLink(netlink, "wg0"), null);
+    } finally {
+      netlink.close();
+    }
+  });
+});
+
+Deno.test("createLinkMessage() says name and kind as ip link add does", () => {
+  const message = createLinkMessage("wg0", "wireguard");
+  const attributes = mapAttributes(message, 16 + 16);
+  assert.equal(readText(attributes.get(3)), "wg0");
+  assert.equal(readText(mapAttributes(attributes.get(18)!).get(1)), "wireguard");
+  const view = new DataView(message.buffer, message.byteOffset);
+  // RTM_NEWLINK; a request to create, exclusively.
+  assert.deepEqual([view.getUint16(4, true), view.getUint16(6, true)], [16, 0x1 | 0x400 | 0x200]);
+  assert.equal(view.getUint32(0, true), message.length);
+  assert.deepEqual([...message.subarray(16, 32)], Array(16).fill(0));
 });
 
 rootTest("listLinks() reads a list of several datagrams", () => {

@@ -7,7 +7,15 @@
  */
 import { ENOENT, SyscallError } from "./errno.ts";
 import type { Netlink } from "./netlink.ts";
-import { mapAttributes, NetlinkMessage, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, readText } from "./netlink_message.ts";
+import {
+  listAttributes,
+  mapAttributes,
+  NetlinkMessage,
+  NLM_F_APPEND,
+  NLM_F_CREATE,
+  NLM_F_EXCL,
+  readText,
+} from "./netlink_message.ts";
 import type { Expression } from "./nft_expression.ts";
 
 // Families of tables.
@@ -31,6 +39,7 @@ const GETTABLE = 1;
 const DELTABLE = 2;
 const NEWCHAIN = 3;
 const NEWRULE = 6;
+const GETRULE = 7;
 const NEWSET = 9;
 const NEWSETELEM = 12;
 const DELSETELEM = 14;
@@ -60,6 +69,9 @@ const ELEMENTS_LIST = 3;
 const ELEMENT_KEY = 1;
 const LIST_ELEMENT = 1;
 const DATA_VALUE = 1;
+const EXPRESSION_NAME = 1;
+const EXPRESSION_DATA = 2;
+const COUNTER_PACKETS = 2;
 
 /** What a set holds; the numbers are those that the `nft` program writes and prints by. */
 export const SET_OF_MARKS = { type: 19, bytes: 4 } as const;
@@ -167,6 +179,34 @@ export function listTables(netlink: Netlink, family: number): string[] {
     if (error instanceof SyscallError && error.errno === ENOENT) return [];
     throw error;
   }
+}
+
+/** Packets that the rules of a chain with a counter have counted; null without such a chain, or without nftables. */
+export function countedPackets(netlink: Netlink, table: NftTable, chain: string): number | null {
+  const request = nftMessage(GETRULE, table.family).attributeText(RULE_TABLE, table.name);
+  try {
+    const rules = netlink.dump("list rules", request.attributeText(RULE_CHAIN, chain).finish())
+      .map(({ body }) => mapAttributes(body, NFGEN_BYTES))
+      // Kernels before 4.20 list all there is.
+      .filter((rule) => readText(rule.get(RULE_TABLE)) === table.name && readText(rule.get(RULE_CHAIN)) === chain);
+    return rules.length === 0 ? null : rules.reduce((sum, rule) => sum + countersOf(rule.get(RULE_EXPRESSIONS)), 0);
+  } catch (error) {
+    if (error instanceof SyscallError && error.errno === ENOENT) return null;
+    throw error;
+  }
+}
+
+/** The sum of a rule's counters. */
+function countersOf(expressions: Uint8Array | undefined): number {
+  let packets = 0;
+  for (const { payload } of expressions === undefined ? [] : listAttributes(expressions)) {
+    const expression = mapAttributes(payload);
+    const data = expression.get(EXPRESSION_DATA);
+    if (data === undefined || readText(expression.get(EXPRESSION_NAME)) !== "counter") continue;
+    const count = mapAttributes(data).get(COUNTER_PACKETS);
+    if (count?.length === 8) packets += Number(new DataView(count.buffer, count.byteOffset).getBigUint64(0));
+  }
+  return packets;
 }
 
 /** Big-endian u32, also of a negative number. */

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { ENOENT, SyscallError } from "./errno.ts";
 import { type Netlink, NETLINK_NETFILTER, openNetlink } from "./netlink.ts";
 import {
+  countedPackets,
   HOOK_OUTPUT,
   HOOK_PREROUTING,
   listTables,
@@ -121,6 +122,28 @@ rootTest("NftTransaction takes a thousand rules at once", () => {
     }
     transaction.commit(netlink);
     assert.equal(ruleset().filter((entry) => "rule" in entry).length, 1_000);
+  });
+});
+
+rootTest("countedPackets() adds up the counters of a chain", () => {
+  inNftables((netlink) => {
+    const table = { family: NFPROTO_INET, name: "t" };
+    assert.equal(countedPackets(netlink, table, "c"), null);
+    runText(
+      "nft",
+      ["-f", "-"],
+      `table inet t {
+      chain c { type filter hook output priority 0; policy accept;
+        tcp dport 1 counter packets 5 bytes 300 drop
+        udp dport 1 drop
+        counter packets 4294967297 bytes 9
+      }
+      chain d { counter packets 7 bytes 7; }
+    }
+    `,
+    );
+    assert.equal(countedPackets(netlink, table, "c"), 4294967302);
+    assert.equal(countedPackets(netlink, table, "e"), null);
   });
 });
 

@@ -16,6 +16,8 @@ export const TABLE_LOCAL = 255;
 
 /** Type of a route that sends packets on. */
 export const ROUTE_UNICAST = 1;
+/** Type of a route to this host itself. */
+export const ROUTE_LOCAL = 2;
 
 const RTM_NEWROUTE = 24;
 const RTM_DELROUTE = 25;
@@ -29,6 +31,7 @@ const RTMSG_BYTES = 12;
 
 const RTA_DST = 1;
 const RTA_OIF = 4;
+const RTA_GATEWAY = 5;
 const RTA_METRICS = 8;
 const RTA_TABLE = 15;
 const RTAX_MTU = 2;
@@ -74,6 +77,20 @@ export function listRoutes(netlink: Netlink, family: 4 | 6, table: number): Rout
   } finally {
     if (isStrict) trySetOption(netlink.fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 0);
   }
+}
+
+/** The next hops of a table's routes, each once: the address, of 4 or 16 bytes, and the interface it is behind. */
+export function listGateways(netlink: Netlink, family: 4 | 6, table: number): { address: Uint8Array; index: number }[] {
+  const request = routeMessage(RTM_GETROUTE, 0, family, 0, { table, scope: 0, type: 0, protocol: 0 });
+  const gateways = new Map<string, { address: Uint8Array; index: number }>();
+  for (const { type, body } of netlink.dump("list routes", request.finish())) {
+    if (type !== RTM_NEWROUTE || body[0] !== familyNumber(family) || parseRoute(body, family).table !== table) continue;
+    const attributes = mapAttributes(body, RTMSG_BYTES);
+    const address = attributes.get(RTA_GATEWAY);
+    const index = readU32(attributes.get(RTA_OIF), 0);
+    if (address !== undefined && index !== 0) gateways.set(`${address} ${index}`, { address: address.slice(), index });
+  }
+  return [...gateways.values()];
 }
 
 /**

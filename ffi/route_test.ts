@@ -3,7 +3,7 @@ import { addAddress } from "./address.ts";
 import { EEXIST, ENETUNREACH, ESRCH, SyscallError } from "./errno.ts";
 import { getLink, setLinkUp } from "./link.ts";
 import { type Netlink, openNetlink } from "./netlink.ts";
-import { addRoute, deleteRoute, listRoutes, lookUpRoute, ROUTE_UNICAST, TABLE_MAIN } from "./route.ts";
+import { addRoute, deleteRoute, listGateways, listRoutes, lookUpRoute, ROUTE_UNICAST, TABLE_MAIN } from "./route.ts";
 import { ipJson } from "./programs_fixture.ts";
 import { inTestNamespace, rootTest } from "./testing.ts";
 
@@ -51,6 +51,18 @@ rootTest("lookUpRoute() finds the interface and a route's own MTU", () => {
     assert.deepEqual(routes.map(({ mtu }) => mtu), [1300, 1290]);
     assert.deepEqual(routes.map((route) => route.index), [index, index]);
     assert.equal(lookUpRoute(netlink, Uint8Array.of(127, 0, 0, 1)).mtu, 0);
+  });
+});
+
+rootTest("listGateways() tells each next hop once, and its interface", () => {
+  withLoopback((netlink, index) => {
+    ipJson("address", "add", "10.5.0.1/24", "dev", "lo");
+    for (const destination of ["192.0.2.0/24", "198.51.100.0/24"]) {
+      ipJson("route", "add", destination, "via", "10.5.0.9");
+    }
+    ipJson("route", "add", "203.0.113.0/24", "via", "10.5.0.10", "table", "4711");
+    assert.deepEqual(listGateways(netlink, 4, TABLE_MAIN), [{ address: Uint8Array.of(10, 5, 0, 9), index }]);
+    assert.deepEqual(listGateways(netlink, 6, TABLE_MAIN), []);
   });
 });
 

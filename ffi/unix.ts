@@ -15,6 +15,7 @@ import {
   SO_ACCEPTCONN,
   SO_DOMAIN,
   SOCK_CLOEXEC,
+  SOCK_DGRAM,
   SOCK_NONBLOCK,
   SOCK_STREAM,
   SOL_SOCKET,
@@ -112,6 +113,30 @@ export function sendUnix(fd: number, from: Uint8Array): number {
     if (result >= 0) return result;
     if (errno() !== EINTR) return -errno();
   }
+}
+
+/**
+ * Sends one datagram to a unix socket.
+ *
+ * @param path a leading NUL stands for an abstract socket
+ * @throws {SyscallError} ENOENT, ECONNREFUSED, EAGAIN if nobody reads
+ */
+export function sendUnixDatagram(path: string, bytes: Uint8Array<ArrayBuffer>): void {
+  const address = path.startsWith("\0") ? abstractAddress(path) : unixAddress(path);
+  const fd = createSocket(AF_UNIX, SOCK_DGRAM);
+  try {
+    const result = libc().sendto(fd, bytes, bytes.length, MSG_NOSIGNAL, address, address.length);
+    checked("send to unix socket", result);
+  } finally {
+    close(fd);
+  }
+}
+
+/** Without a NUL at the end, which would belong to the name. */
+function abstractAddress(path: string): Uint8Array<ArrayBuffer> {
+  const named = unixAddress(`@${path.slice(1)}`);
+  named[SOCKADDR_UN_PATH] = 0;
+  return named.slice(0, -1);
 }
 
 function unixAddress(path: string): Uint8Array<ArrayBuffer> {

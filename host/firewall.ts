@@ -5,6 +5,7 @@
 import { ENOENT, SyscallError } from "../ffi/errno.ts";
 import { type Netlink, NETLINK_NETFILTER, openNetlink } from "../ffi/netlink.ts";
 import {
+  countedPackets,
   HOOK_FORWARD,
   HOOK_OUTPUT,
   HOOK_POSTROUTING,
@@ -131,6 +132,11 @@ export function loadKillSwitch(journal: Journal, mark: number): void {
 /** Lifts what `state` has of the kill switch: its exceptions if another interface needs the rest, else all of it. */
 export function removeKillSwitch(store: StateStore, state: HostState): void {
   commitKillSwitch(killSwitches(store.others(state)));
+}
+
+/** How many packets of this host the kill switch has held back since it was loaded last; null if it is not loaded. */
+export function heldBackPackets(): number | null {
+  return withNftables((netlink) => countedPackets(netlink, KILL_SWITCH, "output"));
 }
 
 /** Whose packets the kill switch lets through. */

@@ -1,7 +1,7 @@
 /** A running interface as the host sees it: its addresses, MTU and routes. */
 import { type InterfaceAddress, listAddresses, SCOPE_HOST } from "../ffi/address.ts";
-import { SyscallError } from "../ffi/errno.ts";
-import { getLink, setLinkMtu, setLinkUp } from "../ffi/link.ts";
+import { EOPNOTSUPP, SyscallError } from "../ffi/errno.ts";
+import { createLink, getLink, setLinkMtu, setLinkUp } from "../ffi/link.ts";
 import { type Netlink, openNetlink } from "../ffi/netlink.ts";
 import { listRoutes, TABLE_MAIN } from "../ffi/route.ts";
 import { HostError } from "./host_error.ts";
@@ -17,6 +17,20 @@ export function isLink(name: string): boolean {
 /** The index of an interface, 0 if there is none. */
 export function linkIndex(name: string): number {
   return withNetlink((netlink) => getLink(netlink, name))?.index ?? 0;
+}
+
+/** Makes an interface of the kernel's own WireGuard. @throws {HostError} if it has none */
+export function createKernelLink(name: string): void {
+  try {
+    withNetlink((netlink) => createLink(netlink, name, "wireguard"));
+  } catch (error) {
+    if (!(error instanceof SyscallError)) throw error;
+    throw new HostError(
+      error.errno === EOPNOTSUPP
+        ? "this kernel has no WireGuard; load it with: modprobe wireguard, or leave --kernel out"
+        : `cannot make the interface ${name}: ${error.message}`,
+    );
+  }
 }
 
 export class HostLink implements Disposable {

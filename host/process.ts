@@ -12,7 +12,7 @@ import {
   setCloseOnExec,
   write,
 } from "../ffi/file.ts";
-import { execve } from "../ffi/process.ts";
+import { execve, setDumpable, setNoNewPrivileges, setThreadName } from "../ffi/process.ts";
 
 /** Descriptors above this are not looked for; the usual limit of open files is 1024. */
 const HIGHEST_DESCRIPTOR = 4096;
@@ -35,6 +35,8 @@ export interface BackgroundOptions {
   readonly keepStderr: boolean;
   /** Options for the child's V8. */
   readonly v8Flags: readonly string[];
+  /** Is given the child's end once the child is ready; without it the child is let go of. */
+  readonly watch?: (end: Promise<Deno.CommandStatus>) => void;
 }
 
 /**
@@ -76,7 +78,8 @@ export async function continueInBackground(options: BackgroundOptions): Promise<
     if (isReady && !isInterrupted) {
       await errors?.stop();
       await reader.cancel();
-      child.unref();
+      if (options.watch === undefined) child.unref();
+      else options.watch(child.status);
       return 0;
     }
     const { code } = await child.status;
@@ -111,6 +114,18 @@ export function reportReady(keepStderr: boolean): void {
   const result = write(parent, new TextEncoder().encode("ready\n"));
   close(parent);
   if (result < 0) throw new SyscallError("tell the parent", -result);
+}
+
+/**
+ * For a process that holds keys: others of its user cannot read its memory, no core of it is dumped, and neither this
+ * thread nor any it starts can gain privileges by a program it runs. Whoever may trace everything still may.
+ *
+ * @param name of this thread, as `ps` shows it; at most 15 bytes of it
+ */
+export function hardenProcess(name: string): void {
+  setDumpable(false);
+  setNoNewPrivileges();
+  setThreadName(name);
 }
 
 /** A descriptor of `/dev/null`, or null where there is none. */

@@ -23,8 +23,13 @@ export type SavedFile =
 
 /** One thing that was changed. */
 export type Change =
-  /** The interface, and with it its addresses and routes. @property index 0 until it is known */
-  | { readonly kind: "link"; readonly index: number }
+  /**
+   * The interface, and with it its addresses and routes.
+   *
+   * @property index 0 until it is known
+   * @property isKernel the kernel's own WireGuard interface, which no process serves
+   */
+  | { readonly kind: "link"; readonly index: number; readonly isKernel?: true }
   | { readonly kind: "rule"; readonly family: 4 | 6; readonly rule: Rule }
   | { readonly kind: "nft-table"; readonly family: 4 | 6; readonly table: string }
   | { readonly kind: "kill-switch"; readonly mark: number }
@@ -75,6 +80,11 @@ export function currentPlace(): Place {
 
 export function isSamePlace(a: Place, b: Place): boolean {
   return a.boot === b.boot && a.namespace === b.namespace;
+}
+
+/** Whether the interface is the kernel's own. */
+export function isKernelState({ changes }: HostState): boolean {
+  return changes.some((change) => change.kind === "link" && change.isKernel === true);
 }
 
 /** Whether a process is still at work on the state. */

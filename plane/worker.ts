@@ -6,6 +6,7 @@ import type { Aead } from "../crypto/aead.ts";
 import { realSuiteOver } from "../crypto/real_suite.ts";
 import { wallMilliseconds } from "../ffi/clock.ts";
 import { signalEventfd } from "../ffi/eventfd.ts";
+import { setThreadName } from "../ffi/process.ts";
 import { Device } from "../tunnel/device.ts";
 import { DEFAULT_MTU } from "../tunnel/limits.ts";
 import type { DatagramSink, PacketSink } from "../tunnel/ports.ts";
@@ -35,6 +36,7 @@ import type { CrewShare, StartMessage } from "./worker_messages.ts";
 self.onmessage = (event: MessageEvent<StartMessage>): Promise<void> => run(event.data);
 
 async function run(start: StartMessage): Promise<void> {
+  setThreadName(`packets/${start.crew?.thread ?? 0}`);
   const control = new Control(start.port, start.eventDescriptor, start.stopFlag);
   try {
     const isAsked = await runCarrier(start, control);
