@@ -15,6 +15,7 @@ import { handshakeReference, keypairReference, referencedHandshake, referencedKe
 import {
   INITIATIONS_SPACING,
   KEY_BYTES,
+  REJECT_AFTER_TIME,
   REKEY_TIMEOUT,
   TIMESTAMP_BYTES,
   UNDER_LOAD_AFTER,
@@ -95,6 +96,7 @@ export class Handshakes {
   readonly #limiter: RateLimiter;
   readonly #queue = new HandshakeQueue();
   readonly #scratchEndpoint: number;
+  readonly #candidateEndpoint: number;
   #underLoadAt = -Infinity;
   /** What `process` may still do: its work, and cookie replies. */
   #workLeft = 0;
@@ -114,6 +116,7 @@ export class Handshakes {
     this.#cookies = cookies;
     this.#limiter = limiter;
     this.#scratchEndpoint = context.tables.capacity.peers + SCRATCH_ENDPOINTS - 1;
+    this.#candidateEndpoint = this.#scratchEndpoint - 1;
   }
 
   /** The two parts know each other; this closes the circle. */
@@ -315,8 +318,12 @@ export class Handshakes {
     this.initiate(peer, now);
   }
 
-  /** Sends an initiation, unless a handshake message went to the peer less than REKEY_TIMEOUT ago. */
-  initiate(slot: number, now: number): void {
+  /**
+   * Sends an initiation, unless a handshake message went to the peer less than REKEY_TIMEOUT ago.
+   *
+   * @param isSilent the peer has not answered: its candidates are tried as well, as they are without a session
+   */
+  initiate(slot: number, now: number, isSilent = false): void {
     const { tables, timers, identity, isUp, log } = this.#context;
     const peer = this.#context.peers[slot]!;
     if (!isUp) return;
@@ -333,8 +340,42 @@ export class Handshakes {
     timers.anyAuthenticatedPacketTraversal(slot, now);
     timers.anyAuthenticatedPacketSent(slot);
     this.#transmit(message, slot);
+    if (peer.candidates !== null) {
+      peer.candidates.sent(message);
+      if (isSilent || !this.#hasSession(slot, now)) this.#race(peer);
+    }
     timers.handshakeInitiated(slot, now);
     log.debug(slot, "Sent a handshake initiation");
+  }
+
+  /**
+   * A peer's candidates are others now. Those that are new get the initiation that the others have had.
+   *
+   * @param isSilent the peer was silent when it was last looked at: a handshake with all of them begins, if it still is
+   */
+  tryCandidates(peer: Peer, isSilent: boolean, now: number): void {
+    const { candidates, slot } = peer;
+    const { timers } = this.#context;
+    if (candidates === null) return;
+    if (candidates.initiation !== null && timers.isInitiating(slot)) {
+      if (isSilent || candidates.isRacing) this.#race(peer);
+    } else if (isSilent && timers.isUnanswered(slot)) {
+      this.#endpoints.clearSource(slot);
+      timers.handshakeWanted(slot);
+      this.initiate(slot, now, true);
+    }
+  }
+
+  /** Sends the bytes of a waiting initiation once more, over another path. @returns false if none was kept */
+  repeat(peer: Peer): boolean {
+    const { candidates, slot } = peer;
+    const { isUp, timers } = this.#context;
+    if (!isUp || !candidates?.initiation || !timers.isInitiating(slot)) return false;
+    const wasRacing = candidates.isRacing;
+    candidates.forgetTried();
+    this.#transmit(candidates.initiation, slot);
+    if (wasRacing) this.#race(peer);
+    return true;
   }
 
   /** Erases a waiting initiation and frees its index. */
@@ -385,6 +426,24 @@ export class Handshakes {
   #transmit(message: Uint8Array, peer: number): void {
     this.#context.tables.txBytes[peer] += message.length;
     this.#write(message, peer, peer);
+  }
+
+  /** Sends the waiting initiation to the candidates that have not had it. */
+  #race({ candidates, slot }: Peer): void {
+    const initiation = candidates?.initiation;
+    if (!candidates || !initiation) return;
+    for (const record of candidates.takeUntried(this.#endpoints.record(slot))) {
+      this.#context.tables.txBytes[slot] += initiation.length;
+      // By its version a carrier sees that it is another endpoint, and does not join the datagrams.
+      this.#endpoints.set(this.#candidateEndpoint, record);
+      this.#write(initiation, this.#candidateEndpoint, slot);
+    }
+  }
+
+  #hasSession(peer: number, now: number): boolean {
+    const { keypairs, tables } = this.#context;
+    const keypair = keypairs.current(peer);
+    return keypair !== NONE && now - tables.createdAt[keypair] < REJECT_AFTER_TIME;
   }
 
   #write(message: Uint8Array, endpoint: number, peer: number): void {

@@ -2,6 +2,7 @@
 import { wipe } from "../crypto/bytes.ts";
 import type { NoiseState } from "../crypto/noise.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
+import type { Candidates } from "./candidates.ts";
 import { CookieGenerator } from "./cookie.ts";
 import { KEY_BYTES, TIMESTAMP_BYTES } from "./limits.ts";
 import { publicKeyOf, publicKeyText } from "./public_key_text.ts";
@@ -20,6 +21,8 @@ export class Peer {
   /** The public key, as maps want it. */
   readonly name: string;
   readonly staged: Staging = new Staging();
+  /** Where else it may be; null for a peer without names. */
+  candidates: Candidates | null = null;
 
   /** Persistent keepalive was switched on: the first one is due at the end of the block that brings the endpoint. */
   firstKeepaliveDue = false;
@@ -90,6 +93,7 @@ export class Peer {
   wipeHandshake(): void {
     this.handshake?.wipe();
     this.handshake = null;
+    this.candidates?.forgetInitiation();
   }
 
   /** Erases every secret of the peer. */
