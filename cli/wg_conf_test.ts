@@ -98,12 +98,15 @@ function status(): DeviceStatus {
     rxBytes: 0,
     persistentKeepalive: 0,
     allowedIps: [],
+    endpointNames: [],
     drops: new Map(),
   };
   return {
     privateKey: null,
     listenPort: 5,
     fwmark: 0,
+    features: [],
+    dns: [],
     drops: new Map(),
     peers: [
       { ...peer, publicKey: C },

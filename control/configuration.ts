@@ -27,12 +27,15 @@ export interface ConfigurationOptions {
   readonly target: ConfigurationTarget;
   /** Hears of targets that fail without an error number, which is a fault of ours. */
   readonly log?: { error(message: string): void };
+  /** Told when peers' names, or how they are looked up, were changed. */
+  readonly onNames?: () => void;
 }
 
 export class Configuration {
   readonly #suite: CryptoSuite;
   readonly #target: ConfigurationTarget;
   readonly #log: { error(message: string): void } | undefined;
+  readonly #onNames: (() => void) | undefined;
   readonly #model: Model;
   #last: Promise<void> = Promise.resolve();
 
@@ -40,6 +43,7 @@ export class Configuration {
     this.#suite = options.suite;
     this.#target = options.target;
     this.#log = options.log;
+    this.#onNames = options.onNames;
     this.#model = new Model(options.target.tables.capacity.peers);
   }
 
@@ -68,6 +72,18 @@ export class Configuration {
     return this.#inTurn(() => Promise.resolve(look(this.#model, this.#target)));
   }
 
+  /**
+   * Has the target do what is no change of the configuration, between two set requests.
+   *
+   * @param make commands for peers as they are in the model now
+   */
+  direct(make: (model: ModelView) => Iterable<DeviceCommand>): Promise<void> {
+    return this.#inTurn(async () => {
+      const commands = [...make(this.#model)];
+      if (commands.length > 0) await this.#target.apply([], commands);
+    });
+  }
+
   async #set(statements: Iterable<SetStatement>): Promise<number> {
     let plan: Plan | null = null;
     try {
@@ -78,6 +94,7 @@ export class Configuration {
       }
       await this.#apply(plan);
       this.#model.commit();
+      if (plan.changesNames) this.#onNames?.();
       return 0;
     } catch (error) {
       this.#model.rollback();
