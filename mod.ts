@@ -124,6 +124,9 @@ export { DataPlane, type DataPlaneOptions, defaultThreads, MAX_THREADS } from ".
 export { ENGINE_NAMES } from "./plane/engines.ts";
 
 // Control.
+export { EndpointKeeper, type EndpointKeeperOptions } from "./control/endpoint_keeper.ts";
+export { announcePath } from "./control/path_change.ts";
+export type { LookupResult } from "./control/watched_host.ts";
 export { Configuration, type ConfigurationOptions, type ConfigurationTarget } from "./control/configuration.ts";
 export { interfaceIndex } from "./control/interface_index.ts";
 export { SocketFile, type SocketWatch } from "./control/socket_file.ts";
@@ -141,6 +144,7 @@ export { UapiSocket, uapiSocketPath } from "./control/uapi_socket.ts";
 export { type DeviceStatus, type PeerStatus, wipeStatus } from "./control/uapi_status.ts";
 
 // The host.
+export { bootMilliseconds } from "./host/clock.ts";
 export { HostError } from "./host/host_error.ts";
 export {
   adoptInterface,
@@ -149,4 +153,6 @@ export {
   setUpLink,
   type TunnelInterface,
 } from "./host/link_setup.ts";
+export { NetworkWatch } from "./host/network_watch.ts";
+export { type LookupOptions, Resolver, type ResolverOptions } from "./host/resolver.ts";
 export { type BackgroundOptions, continueInBackground, reportReady } from "./host/process.ts";

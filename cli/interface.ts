@@ -19,6 +19,7 @@ import {
 import { DETACHED, type Environment } from "./environment.ts";
 import { OperatorError } from "./errors.ts";
 import { KeyLogFile } from "./key_log_file.ts";
+import { EndpointService } from "./endpoint_service.ts";
 import { type Log, prefixLog, startLog } from "./log.ts";
 import { adoptControlSocket, bindControlSocket } from "./control_socket.ts";
 
@@ -84,6 +85,8 @@ async function serve(options: InterfaceOptions): Promise<void> {
   plane.onTunnelGone = () => end.because("the interface is gone");
 
   const configuration = new Configuration({ suite: realSuite, target: plane, log });
+  const endpoints = new EndpointService(configuration, plane.tables, tunnel.name, log);
+  opened.defer(() => endpoints.close());
   const server = new UapiServer(socket.listener, configuration, { log, interfaceIndex });
   opened.defer(() => server.close());
   const watch = socket.file?.watch(() => end.because("the control socket was removed"));

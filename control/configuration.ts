@@ -27,15 +27,15 @@ export interface ConfigurationOptions {
   readonly target: ConfigurationTarget;
   /** Hears of targets that fail without an error number, which is a fault of ours. */
   readonly log?: { error(message: string): void };
-  /** Told when peers' names, or how they are looked up, were changed. */
-  readonly onNames?: () => void;
 }
 
 export class Configuration {
+  /** Peers' names, or how they are looked up, were changed. */
+  onNames: (() => void) | null = null;
+
   readonly #suite: CryptoSuite;
   readonly #target: ConfigurationTarget;
   readonly #log: { error(message: string): void } | undefined;
-  readonly #onNames: (() => void) | undefined;
   readonly #model: Model;
   #last: Promise<void> = Promise.resolve();
 
@@ -43,7 +43,6 @@ export class Configuration {
     this.#suite = options.suite;
     this.#target = options.target;
     this.#log = options.log;
-    this.#onNames = options.onNames;
     this.#model = new Model(options.target.tables.capacity.peers);
   }
 
@@ -94,7 +93,7 @@ export class Configuration {
       }
       await this.#apply(plan);
       this.#model.commit();
-      if (plan.changesNames) this.#onNames?.();
+      if (plan.changesNames) this.onNames?.();
       return 0;
     } catch (error) {
       this.#model.rollback();
