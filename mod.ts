@@ -109,7 +109,14 @@ export { DEFAULT_MTU } from "./tunnel/limits.ts";
 export type { DatagramSink, PacketSink } from "./tunnel/ports.ts";
 export { REASON_NAMES } from "./tunnel/reasons.ts";
 export { type Capacity, DEFAULT_CAPACITY, DeviceTables, SCRATCH_ENDPOINTS } from "./tunnel/tables.ts";
-export { formatAddress, formatEndpoint, parseAddress, parseEndpoint, parsePrefix } from "./tunnel/address_text.ts";
+export {
+  formatAddress,
+  formatEndpoint,
+  parseAddress,
+  parseEndpoint,
+  parseHostPort,
+  parsePrefix,
+} from "./tunnel/address_text.ts";
 
 // Cryptography and keys.
 export { type Aead, ENGINE_BYTES } from "./crypto/aead.ts";

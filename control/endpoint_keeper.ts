@@ -3,7 +3,7 @@
  * at first, and tells the device what addresses they have now. It never moves a peer: the device tries those addresses
  * while the peer does not answer, and the peer is where its answer comes from.
  */
-import { formatEndpoint, type HostPort, parseAddress, parseHostPort } from "../tunnel/address_text.ts";
+import { formatEndpoint, type HostPort, parseAddress, parseEndpoint, parseHostPort } from "../tunnel/address_text.ts";
 import type { DeviceCommand } from "../tunnel/commands.ts";
 import { MAX_CANDIDATES } from "../tunnel/candidates.ts";
 import { ENDPOINT_BYTES, endpointRecord } from "../tunnel/endpoint.ts";
@@ -159,7 +159,7 @@ export class EndpointKeeper {
   /** Tells the device where the peer may be, if that is news, or if the peer is silent somewhere else. */
   async #tell(peer: NamedPeer): Promise<void> {
     const { configuration, now, tables, log } = this.#options;
-    const records = candidatesOf(peer.places, (host) => this.#hosts.get(host)?.addresses ?? []);
+    const records = candidatesOf(peer, (host) => this.#hosts.get(host)?.addresses ?? []);
     const texts = records.map((record) => formatEndpoint(record, 0));
     const told = texts.join(" ");
     const isNews = told !== peer.told;
@@ -196,13 +196,12 @@ export class EndpointKeeper {
 
 /** Endpoint records for names, the first address of each first; at most MAX_CANDIDATES. */
 function candidatesOf(
-  places: readonly HostPort[],
+  { names, places }: Pick<NamedPeer, "names" | "places">,
   addressesOf: (host: string) => readonly Uint8Array[],
 ): Uint8Array[] {
-  const lists = places.map(({ host, port }) => {
-    const numeric = parseAddress(host);
-    const addresses = numeric === null ? addressesOf(host) : [numeric];
-    return addresses.map((address) => endpointRecord(address, port));
+  const lists = places.map(({ host, port }, i) => {
+    const numeric = parseEndpoint(names[i]);
+    return numeric === null ? addressesOf(host).map((address) => endpointRecord(address, port)) : [numeric];
   });
   const records: Uint8Array[] = [];
   const longest = Math.max(0, ...lists.map(({ length }) => length));
