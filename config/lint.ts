@@ -178,7 +178,7 @@ class Lint {
     if (table === "off" || (fwmark ?? 0) !== 0) return;
     const index = new PrefixIndex();
     for (const { address, cidr } of allPrefixes(peers)) index.add(maskAddress(address, cidr), cidr, 0, 0);
-    for (const { peer: i, endpoint, line } of this.#endpoints()) {
+    for (const { endpoint, line } of this.#endpoints()) {
       const address = parseAddress(endpoint.host);
       if (address === null) continue;
       const bits = 8 * address.length;
@@ -208,11 +208,11 @@ class Lint {
   }
 
   /** Every endpoint of every peer that can be read. */
-  *#endpoints(): Generator<{ endpoint: EndpointText; peer: number; line: number }> {
+  *#endpoints(): Generator<{ endpoint: EndpointText; line: number }> {
     for (const [peer, { endpoint, furtherEndpoints }] of this.#config.peers.entries()) {
-      if (endpoint !== null) yield { endpoint, peer, line: this.#lineOf("endpoint", peer) };
+      if (endpoint !== null) yield { endpoint, line: this.#lineOf("endpoint", peer) };
       for (const further of furtherEndpoints) {
-        yield { endpoint: further, peer, line: this.#lineOf("@endpoint", peer) };
+        yield { endpoint: further, line: this.#lineOf("@endpoint", peer) };
       }
     }
   }

@@ -205,8 +205,8 @@ class Planner {
   /** The device is told of names that are addresses at once; what is looked up follows later. */
   #namePeer({ slot, names }: PeerModel): void {
     const former = this.#formerNames;
+    if (names !== former && names.length + former.length > 0) this.changesNames = true;
     if (names.length === former.length && names.every((name, i) => name === former[i])) return;
-    this.changesNames = true;
     if (names.length === 0) return this.device.push({ op: "forget-candidates", peer: slot });
     this.device.push({ op: "begin-candidates", peer: slot });
     for (const name of names) {

@@ -68,7 +68,8 @@ export class EndpointKeeper {
   async refresh(): Promise<void> {
     const { peers, dns } = await this.#options.configuration.read((model) => ({
       peers: [...model.peers()].filter(({ names }) => names.length > 0)
-        .map(({ name, slot, names }) => ({ name, slot, names: [...names] })),
+        // Each change makes a new array: by it is known whether the device was told of a new list since.
+        .map(({ name, slot, names }) => ({ name, slot, names })),
       dns: model.dns.join("\n"),
     }));
     if (this.#isClosed) return;
@@ -78,8 +79,8 @@ export class EndpointKeeper {
     this.#peers.clear();
     for (const peer of peers) {
       const known = former.get(peer.name);
-      const isSame = known !== undefined && known.slot === peer.slot && known.names.join() === peer.names.join();
       const places = peer.names.flatMap((name) => parseHostPort(name) ?? []);
+      const isSame = known !== undefined && known.names === peer.names;
       this.#peers.set(peer.name, isSame ? known : { ...peer, places, told: "", racedAt: -Infinity });
     }
     this.#watchHosts();
@@ -174,8 +175,7 @@ export class EndpointKeeper {
     try {
       await configuration.direct((model) => {
         const present = model.findPeer(publicKeyOf(peer.name));
-        const isSame = present?.slot === peer.slot && present.names.join() === peer.names.join();
-        return isSame ? commandsFor(peer.slot, records, isSilent) : [];
+        return present?.names === peer.names ? commandsFor(peer.slot, records, isSilent) : [];
       });
     } catch (error) {
       // The data plane has ended, and says why itself.

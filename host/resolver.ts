@@ -82,10 +82,17 @@ export class Resolver {
     const numeric = parseAddress(host);
     if (numeric !== null) return { addresses: [numeric], ttl: HOSTS_TTL };
     const name = host.toLowerCase().replace(/\.$/, "");
-    const listed = addressesInHosts(name, this.#hosts);
-    if (listed.length > 0) return { addresses: byTurns(listed), ttl: HOSTS_TTL };
+    let config: ResolverConfig;
+    try {
+      const listed = addressesInHosts(name, this.#hosts);
+      if (listed.length > 0) return { addresses: byTurns(listed), ttl: HOSTS_TTL };
+      config = joined(dns, this.#hostConfig());
+    } catch (error) {
+      // A file of the host that cannot be read.
+      if (!(error instanceof Error)) throw error;
+      return { failure: error.message };
+    }
     if (!isDnsName(name)) return { failure: "it is no host name" };
-    const config = joined(dns, this.#hostConfig());
     const servers = config.servers.flatMap((text) => dnsServer(text, this.#port) ?? []);
     if (servers.length === 0) return { failure: "no name server is known" };
     let failure = "it does not exist";

@@ -6,7 +6,8 @@
 import { Buffer } from "node:buffer";
 import { dirname, resolve } from "node:path";
 import { parseAddress } from "../tunnel/address_text.ts";
-import { currentPlace, isSamePlace, type SavedFile, StateStore } from "./state.ts";
+import { HostError } from "./host_error.ts";
+import { currentPlace, type HostState, isSamePlace, type SavedFile, StateStore } from "./state.ts";
 
 export const RESOLV_CONF = "/etc/resolv.conf";
 const HOSTS = "/etc/hosts";
@@ -104,10 +105,20 @@ function originalText(store: StateStore, path: string): string {
 function savedResolvConfs(store: StateStore, path: string): { before: SavedFile; after: string }[] {
   const here = currentPlace();
   return store.names().flatMap((name) => {
-    const state = store.load(name);
+    const state = loadOrNone(store, name);
     if (state === null || !isSamePlace(state.place, here)) return [];
     return state.changes.flatMap((change) => change.kind === "resolv.conf" && change.path === path ? [change] : []);
   });
+}
+
+/** What cannot be read is told by the commands that have to undo it. */
+function loadOrNone(store: StateStore, name: string): HostState | null {
+  try {
+    return store.load(name);
+  } catch (error) {
+    if (error instanceof HostError) return null;
+    throw error;
+  }
 }
 
 function savedText(saved: SavedFile, path: string): string {

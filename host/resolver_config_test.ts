@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
+import { libc } from "../ffi/libc.ts";
 import { addressesInHosts, originalResolverConfig, parseResolvConf, resolvConfLines } from "./resolver_config.ts";
 import { StateStore } from "./state.ts";
+
+// Opened once and for good: within a test it would count as a leak.
+if (Deno.build.os === "linux") libc();
 
 Deno.test("parseResolvConf() takes servers, the last search list and ndots, and leaves the rest", () => {
   assert.deepEqual(
