@@ -6,10 +6,10 @@
  *               name server
  */
 
-import { match, ok, strictEqual as equal } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "node:assert/strict";
 import { Daemon, keyFile, type KeyPair, makeKeys } from "./daemon.ts";
 import { CULVERT_BATCH, CULVERT_FILE, program, WIREGUARD_GO } from "./implementation.ts";
-import type { Host } from "./lab.ts";
+import { type Host, Lab } from "./lab.ts";
 import { must, sleep, waitFor } from "./process.ts";
 import { nameOf, QuickHost } from "./quick_host.ts";
 import { netnsTest } from "./requirements.ts";
@@ -91,6 +91,29 @@ netnsTest("an endpoint that works is not left because its name leads elsewhere",
   equal((await scene.json(file)).endpointNames, undefined);
   await scene.down(file);
 });
+
+netnsTest(
+  "names are told to culvert's interfaces and kept from wireguard-go's",
+  [CULVERT_FILE, "wireguard-go"],
+  async () => {
+    await using lab = new Lab();
+    const host = await lab.host();
+    const { publicKey } = await makeKeys();
+    const file = `${lab.folder}/peer.conf`;
+    const lines = ["[Peer]", `PublicKey = ${publicKey}`, "Endpoint = localhost:5", "# @endpoint = 192.0.2.7:6", ""];
+    await Deno.writeTextFile(file, lines.join("\n"));
+    for (const implementation of [WIREGUARD_GO, CULVERT_BATCH]) {
+      const daemon = await Daemon.detached(host, implementation);
+      await host.must([await program(), "setconf", daemon.interfaceName, file]);
+      const reply = await daemon.uapi("get=1\n\n");
+      match(reply, /^endpoint=(127\.0\.0\.1|\[::1\]):5$/m);
+      const names = Array.from(reply.matchAll(/^culvert_endpoint=(.*)$/gm), ([, name]) => name);
+      deepEqual(names, implementation === CULVERT_BATCH ? ["localhost:5", "192.0.2.7:6"] : []);
+      await daemon.set("peer", publicKey, "endpoint", "192.0.2.8:7");
+      equal((await daemon.uapi("get=1\n\n")).includes("culvert_endpoint="), false);
+    }
+  },
+);
 
 netnsTest(
   "a host that changes its address is reached again within a second although only the other side speaks",
