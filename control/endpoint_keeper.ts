@@ -18,9 +18,11 @@ const LOOK_INTERVAL = 1_000;
 /** An answer to data may take this long, and one to an initiation, before a name is looked up again. */
 const DATA_SILENCE = 3_000;
 const INITIATION_SILENCE = 1_000;
+/** The device would not begin a handshake earlier. */
+const RACE_INTERVAL = 5_000;
 /**
- * A peer that only receives is silent for up to ten seconds at a time and yet well: because of silence alone, while no
- * initiation waits, no more than one handshake in this time.
+ * A peer that only receives is silent for up to ten seconds at a time and yet well: because of silence alone, without
+ * news of its names or an initiation that waits, no more than one handshake in this time.
  */
 const SILENT_RACE_INTERVAL = 20_000;
 const MAX_LOOKUPS = 8;
@@ -98,6 +100,8 @@ export class EndpointKeeper {
     const now = this.#options.now();
     for (const peer of this.#peers.values()) {
       const isSilent = this.#isSilent(peer, now);
+      // Where else it may be is perhaps known already.
+      if (isSilent && peer.told !== "") void this.#tell(peer);
       for (const place of peer.places) {
         const host = this.#hosts.get(place.host);
         if (host === undefined || !host.isDue(isSilent, now)) continue;
@@ -167,7 +171,7 @@ export class EndpointKeeper {
     const current = new Uint8Array(ENDPOINT_BYTES);
     tables.readEndpoint(peer.slot, current);
     const isElsewhere = !texts.includes(formatEndpoint(current, 0));
-    const isSilent = (isNews || isElsewhere) && this.#isSilent(peer, now()) && this.#mayRace(peer, now());
+    const isSilent = this.#isSilent(peer, now()) && this.#mayRace(peer, now(), isNews, isElsewhere);
     if (records.length === 0 || (!isNews && !isSilent)) return;
     peer.told = told;
     if (isSilent) peer.racedAt = now();
@@ -189,8 +193,11 @@ export class EndpointKeeper {
     return now - unansweredSince(tables, slot) >= patience;
   }
 
-  #mayRace({ slot, racedAt }: NamedPeer, now: number): boolean {
-    return isInitiating(this.#options.tables, slot) || now - racedAt >= SILENT_RACE_INTERVAL;
+  /** Only a peer that is not where its names lead may be called there, or one whose initiation waits. */
+  #mayRace({ slot, racedAt }: NamedPeer, now: number, isNews: boolean, isElsewhere: boolean): boolean {
+    const isWaiting = isInitiating(this.#options.tables, slot);
+    if (!isElsewhere && !(isNews && isWaiting)) return false;
+    return now - racedAt >= (isNews || isWaiting ? RACE_INTERVAL : SILENT_RACE_INTERVAL);
   }
 }
 

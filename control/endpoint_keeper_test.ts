@@ -152,10 +152,16 @@ Deno.test("EndpointKeeper looks again after 3 s of silence and then every 5 s, a
   await scene.after(1);
   assert.equal(scene.asked.length, 3);
   assert.equal(scene.races, 1);
+  // It was at another place already when it fell silent: that is known without asking.
+  scene.answers();
+  await scene.after(30);
+  scene.silentFor(3);
+  await scene.after(0);
+  assert.equal(scene.races, 2);
   // Silent as it may still be, it is not called again and again.
   await scene.after(6);
   await scene.after(6);
-  assert.equal(scene.races, 1);
+  assert.equal(scene.races, 2);
 });
 
 Deno.test("EndpointKeeper leaves a peer that answers where it is", async () => {

@@ -41,6 +41,7 @@ import {
 } from "./messages.ts";
 import type { Identity, Peer } from "./peer.ts";
 import type { PeerEndpoints } from "./peer_endpoints.ts";
+import { Race } from "./race.ts";
 import type { RateLimiter } from "./rate_limiter.ts";
 import {
   BAD_COOKIE_REPLY,
@@ -96,7 +97,7 @@ export class Handshakes {
   readonly #limiter: RateLimiter;
   readonly #queue = new HandshakeQueue();
   readonly #scratchEndpoint: number;
-  readonly #candidateEndpoint: number;
+  readonly #race: Race;
   #underLoadAt = -Infinity;
   /** What `process` may still do: its work, and cookie replies. */
   #workLeft = 0;
@@ -116,7 +117,7 @@ export class Handshakes {
     this.#cookies = cookies;
     this.#limiter = limiter;
     this.#scratchEndpoint = context.tables.capacity.peers + SCRATCH_ENDPOINTS - 1;
-    this.#candidateEndpoint = this.#scratchEndpoint - 1;
+    this.#race = new Race(context, endpoints);
   }
 
   /** The two parts know each other; this closes the circle. */
@@ -340,10 +341,7 @@ export class Handshakes {
     timers.anyAuthenticatedPacketTraversal(slot, now);
     timers.anyAuthenticatedPacketSent(slot);
     this.#transmit(message, slot);
-    if (peer.candidates !== null) {
-      peer.candidates.sent(message);
-      if (isSilent || !this.#hasSession(slot, now)) this.#race(peer);
-    }
+    this.#race.sent(peer, message, isSilent || !this.#hasSession(slot, now));
     timers.handshakeInitiated(slot, now);
     log.debug(slot, "Sent a handshake initiation");
   }
@@ -357,8 +355,8 @@ export class Handshakes {
     const { candidates, slot } = peer;
     const { timers } = this.#context;
     if (candidates === null) return;
-    if (candidates.initiation !== null && timers.isInitiating(slot)) {
-      if (isSilent || candidates.isRacing) this.#race(peer);
+    if (this.#race.isWaiting(peer)) {
+      if (isSilent || candidates.isRacing) this.#race.spread(peer);
     } else if (isSilent && timers.isUnanswered(slot)) {
       this.#endpoints.clearSource(slot);
       timers.handshakeWanted(slot);
@@ -368,14 +366,7 @@ export class Handshakes {
 
   /** Sends the bytes of a waiting initiation once more, over another path. @returns false if none was kept */
   repeat(peer: Peer): boolean {
-    const { candidates, slot } = peer;
-    const { isUp, timers } = this.#context;
-    if (!isUp || !candidates?.initiation || !timers.isInitiating(slot)) return false;
-    const wasRacing = candidates.isRacing;
-    candidates.forgetTried();
-    this.#transmit(candidates.initiation, slot);
-    if (wasRacing) this.#race(peer);
-    return true;
+    return this.#context.isUp && this.#race.repeat(peer);
   }
 
   /** Erases a waiting initiation and frees its index. */
@@ -426,18 +417,6 @@ export class Handshakes {
   #transmit(message: Uint8Array, peer: number): void {
     this.#context.tables.txBytes[peer] += message.length;
     this.#write(message, peer, peer);
-  }
-
-  /** Sends the waiting initiation to the candidates that have not had it. */
-  #race({ candidates, slot }: Peer): void {
-    const initiation = candidates?.initiation;
-    if (!candidates || !initiation) return;
-    for (const record of candidates.takeUntried(this.#endpoints.record(slot))) {
-      this.#context.tables.txBytes[slot] += initiation.length;
-      // By its version a carrier sees that it is another endpoint, and does not join the datagrams.
-      this.#endpoints.set(this.#candidateEndpoint, record);
-      this.#write(initiation, this.#candidateEndpoint, slot);
-    }
   }
 
   #hasSession(peer: number, now: number): boolean {
