@@ -50,7 +50,6 @@ export class WatchedHost {
     if (this.#failures > 0) log.info(`${this.name} can be looked up again`);
     this.#failures = 0;
     this.addresses = result.addresses;
-    this.#nextIfSilent = now + SILENT_INTERVAL;
     this.#next = now + Math.min(GREATEST_INTERVAL, Math.max(LEAST_INTERVAL, 1000 * result.ttl));
     log.debug(`${this.name} is at ${result.addresses.map(formatAddress).join(", ")} for ${result.ttl} s`);
   }

@@ -203,10 +203,10 @@ class Scene implements AsyncDisposable {
     await this.quick.must("culvert", ["down", file]);
   }
 
-  /** Nothing reaches the address any more. */
+  /** Nothing reaches the address any more, or comes from it. */
   async cutOff(address: string): Promise<void> {
     await this.quick.router.nft(
-      `table ip cut {\n chain forward {\n type filter hook forward priority 0\n ip daddr ${address} drop\n }\n}\n`,
+      `table ip cut {\n chain forward {\n type filter hook forward priority 0\n ip daddr ${address} drop\n ip saddr ${address} drop\n }\n}\n`,
     );
   }
 
