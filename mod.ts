@@ -109,7 +109,14 @@ export { DEFAULT_MTU } from "./tunnel/limits.ts";
 export type { DatagramSink, PacketSink } from "./tunnel/ports.ts";
 export { REASON_NAMES } from "./tunnel/reasons.ts";
 export { type Capacity, DEFAULT_CAPACITY, DeviceTables, SCRATCH_ENDPOINTS } from "./tunnel/tables.ts";
-export { formatAddress, formatEndpoint, parseAddress, parseEndpoint, parsePrefix } from "./tunnel/address_text.ts";
+export {
+  formatAddress,
+  formatEndpoint,
+  parseAddress,
+  parseEndpoint,
+  parseHostPort,
+  parsePrefix,
+} from "./tunnel/address_text.ts";
 
 // Cryptography and keys.
 export { type Aead, ENGINE_BYTES } from "./crypto/aead.ts";
@@ -134,6 +141,9 @@ export {
   type TargetRecovery,
 } from "./control/configuration.ts";
 export { releaseFreeMemory } from "./control/free_memory.ts";
+export { EndpointKeeper, type EndpointKeeperOptions } from "./control/endpoint_keeper.ts";
+export { announcePath } from "./control/path_change.ts";
+export type { LookupResult } from "./control/watched_host.ts";
 export { interfaceIndex } from "./control/interface_index.ts";
 export { SocketFile, type SocketWatch } from "./control/socket_file.ts";
 export { getDevice, listInterfaces, setDevice, UapiError } from "./control/uapi_client.ts";
@@ -150,6 +160,7 @@ export { UapiSocket, uapiSocketPath } from "./control/uapi_socket.ts";
 export { type DeviceStatus, type PeerStatus, wipeStatus } from "./control/uapi_status.ts";
 
 // The host.
+export { bootMilliseconds } from "./host/clock.ts";
 export { HostError } from "./host/host_error.ts";
 export {
   adoptInterface,
@@ -158,6 +169,8 @@ export {
   setUpLink,
   type TunnelInterface,
 } from "./host/link_setup.ts";
+export { NetworkWatch } from "./host/network_watch.ts";
+export { type LookupOptions, Resolver, type ResolverOptions } from "./host/resolver.ts";
 export {
   type BackgroundOptions,
   continueInBackground,

@@ -23,6 +23,7 @@ import {
 import { DETACHED, type Environment } from "./environment.ts";
 import { OperatorError } from "./errors.ts";
 import { KeyLogFile } from "./key_log_file.ts";
+import { EndpointService } from "./endpoint_service.ts";
 import { type Log, prefixLog, startLog } from "./log.ts";
 import { adoptControlSocket, bindControlSocket } from "./control_socket.ts";
 
@@ -91,8 +92,11 @@ async function serve(options: InterfaceOptions): Promise<void> {
   plane.onTunnelGone = () => end.because("the interface is gone");
 
   const configuration = new Configuration({ suite: realSuite, target: plane, log });
+  const endpoints = new EndpointService(configuration, plane, tunnel.name, log);
+  opened.defer(() => endpoints.close());
   plane.onRestart = () =>
-    void configuration.restore().catch((error) => log.error(`cannot tell the new workers everything: ${error}`));
+    void configuration.restore().then(() => endpoints.tellAnew())
+      .catch((error) => log.error(`cannot tell the new workers everything: ${error}`));
   const server = new UapiServer(socket.listener, configuration, {
     log,
     interfaceIndex,

@@ -93,8 +93,9 @@ function savePeer(text: ConfigText, listed: PeerConfig, peer: PeerStatus): Confi
     text = removeKey(text, owner, "AllowedIPs");
     if (peer.allowedIps.length > 0) text = setKey(text, owner, "AllowedIPs", peer.allowedIps.join(", "));
   }
-  // A name says more than the address that it had when it was asked for.
-  const isNamed = listed.endpoint !== null && parseAddress(listed.endpoint.host.replace(/%.*/, "")) === null;
+  // A name says more than the address that it had when it was asked for, and several endpoints more than the present one.
+  const isNamed = listed.furtherEndpoints.length > 0 ||
+    (listed.endpoint !== null && parseAddress(listed.endpoint.host.replace(/%.*/, "")) === null);
   const endpoint = listed.endpoint && formatEndpointText(listed.endpoint);
   if (peer.endpoint !== null && !isNamed && endpoint !== peer.endpoint) {
     text = setKey(text, owner, "Endpoint", peer.endpoint);
@@ -107,7 +108,8 @@ function savePeer(text: ConfigText, listed: PeerConfig, peer: PeerStatus): Confi
 /** What several sections of one peer say together. */
 function merged(publicKey: Uint8Array, listed: readonly PeerConfig[]): PeerConfig {
   const peer = emptyPeer(publicKey);
-  for (const { presharedKey, endpoint, allowedIps, keepalive } of listed) {
+  for (const { presharedKey, endpoint, furtherEndpoints, allowedIps, keepalive } of listed) {
+    peer.furtherEndpoints.push(...furtherEndpoints);
     peer.presharedKey = presharedKey ?? peer.presharedKey;
     peer.endpoint = endpoint ?? peer.endpoint;
     peer.keepalive = keepalive ?? peer.keepalive;

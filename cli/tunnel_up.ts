@@ -10,6 +10,7 @@ import { setNameServers } from "../host/dns.ts";
 import { loadGuard, loadKillSwitch } from "../host/firewall.ts";
 import { HostLink, isLink, linkIndex } from "../host/host_link.ts";
 import { runHook } from "../host/programs.ts";
+import { originalResolverConfig, resolvConfLines } from "../host/resolver_config.ts";
 import { type Prefix, tableNumber } from "../host/routing.ts";
 import { currentPlace, type HostState, isBusy, isSamePlace, Journal, StateStore } from "../host/state.ts";
 import { requireSysctl, SRC_VALID_MARK } from "../host/sysctl.ts";
@@ -175,6 +176,8 @@ class Start {
     const change = emptyChange();
     try {
       const pending = changeOf(config, "addconf", change);
+      // From then on the host would look names up through the tunnel, which needs them to be up.
+      if (config.interface.dnsServers.length > 0) change.dns = resolvConfLines(originalResolverConfig());
       await this.#interruption.unless(this.#resolve(pending));
       this.#tell.step(`configure ${name}`);
       await changeInterface(name, change);

@@ -11,6 +11,7 @@ import {
 } from "../control/device_change.ts";
 import { changeInterface, readInterface } from "../control/interface_client.ts";
 import { type DeviceStatus, wipeStatus } from "../mod.ts";
+import { endpointNames } from "./endpoint_names.ts";
 import { servicePort } from "./service_ports.ts";
 import { explaining, WgError } from "./wg_errors.ts";
 import { readWholeFile } from "./wg_files.ts";
@@ -65,11 +66,13 @@ export function changeOf(config: Config, verb: ConfVerb, change: DeviceChange): 
   change.listenPort = listenPort ?? (isAdding ? null : 0);
   change.fwmark = fwmark ?? (isAdding ? null : 0);
   change.replacePeers = !isAdding;
-  for (const { publicKey, presharedKey, keepalive, endpoint, allowedIps, replaceAllowedIps } of config.peers) {
+  for (const listed of config.peers) {
+    const { publicKey, presharedKey, keepalive, endpoint, furtherEndpoints, allowedIps, replaceAllowedIps } = listed;
     const peer = emptyPeerChange(publicKey);
     peer.presharedKey = presharedKey;
     peer.keepalive = keepalive;
     takeAllowedIps(peer, { entries: allowedIps, replace: replaceAllowedIps });
+    peer.endpointNames = endpointNames([...(endpoint === null ? [] : [endpoint]), ...furtherEndpoints]);
     if (endpoint !== null) pending.push({ peer, endpoint });
     change.peers.push(peer);
   }

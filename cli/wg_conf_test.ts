@@ -48,6 +48,27 @@ Deno.test("changeOf() hands out the endpoints to look up", () => {
   assert.equal(pending.peer, made.peers[0]);
 });
 
+Deno.test("changeOf() names a peer's endpoints, which only our own interfaces are told", () => {
+  const names = (lines: string): readonly string[] | null => {
+    const made = emptyChange();
+    const file = `[Peer]\nPublicKey = ${encodeBase64(A)}\n${lines}\n`;
+    changeOf(readConfig(file, { file: "f", quick: false }), "setconf", made);
+    assert.ok(!statementsOf(made).some(({ key }) => key.startsWith("culvert_")));
+    const told = statementsOf(made, true).flatMap((each) => each.key === "culvert_endpoint" ? [each.value] : []);
+    assert.deepEqual(told, made.peers[0].endpointNames ?? []);
+    return made.peers[0].endpointNames;
+  };
+  assert.equal(names(""), null);
+  assert.equal(names("Endpoint = 192.0.2.1:1"), null);
+  assert.equal(names("Endpoint = [fe80::1%eth0]:1"), null);
+  assert.deepEqual(names("Endpoint = vpn.test:1"), ["vpn.test:1"]);
+  assert.deepEqual(names("Endpoint = bücher.test:1"), ["xn--bcher-kva.test:1"]);
+  assert.deepEqual(names("# @endpoint = [2001:db8::1]:2\nEndpoint = 192.0.2.1:1\n# @endpoint = 192.0.2.1:1"), [
+    "192.0.2.1:1",
+    "[2001:db8::1]:2",
+  ]);
+});
+
 Deno.test("readSetWords() reads peers and their values", async () => {
   const made = emptyChange();
   const key = encodeBase64(A);
@@ -98,12 +119,15 @@ function status(): DeviceStatus {
     rxBytes: 0,
     persistentKeepalive: 0,
     allowedIps: [],
+    endpointNames: [],
     drops: new Map(),
   };
   return {
     privateKey: null,
     listenPort: 5,
     fwmark: 0,
+    features: [],
+    dns: [],
     drops: new Map(),
     peers: [
       { ...peer, publicKey: C },

@@ -22,6 +22,7 @@ import {
   wipeChange,
 } from "../control/device_change.ts";
 import { changeInterface } from "../control/interface_client.ts";
+import { endpointNames } from "./endpoint_names.ts";
 import { printError } from "./output.ts";
 import { servicePort } from "./service_ports.ts";
 import { parseRetries, resolveEndpoint } from "./wg_endpoint.ts";
@@ -112,6 +113,12 @@ class SetReader {
     return this.#peer === null ? await this.#devicePair(word, value) : await this.#peerPair(this.#peer, word, value);
   }
 
+  #endpoint(peer: PeerChange, endpoint: EndpointText): true {
+    this.pending.set(peer, endpoint);
+    peer.endpointNames = endpointNames([endpoint]);
+    return true;
+  }
+
   async #devicePair(word: string, value: string): Promise<boolean> {
     switch (word) {
       case "listen-port":
@@ -136,8 +143,7 @@ class SetReader {
         peer.presharedKey = await readKeyFile(value);
         return true;
       case "endpoint":
-        this.pending.set(peer, parseEndpointText(value, servicePort));
-        return true;
+        return this.#endpoint(peer, parseEndpointText(value, servicePort));
       case "persistent-keepalive":
         peer.keepalive = parseKeepalive(value);
         return true;

@@ -16,7 +16,7 @@ export const SHOW_USAGE =
 export async function showVerb(program: string, words: readonly string[]): Promise<number> {
   const asJson = words.includes("--json");
   const [which = "all", field, ...more] = words.filter((word) => word !== "--json");
-  const usage = `Usage: ${program} show ${SHOW_USAGE}`;
+  const usage = usageOf(program);
   if (field === undefined && ["-h", "--help", "help"].includes(which)) {
     printError(`${usage}\n`);
     return 0;
@@ -24,10 +24,10 @@ export async function showVerb(program: string, words: readonly string[]): Promi
   const isNames = which === "interfaces";
   if (more.length > 0 || (field !== undefined && (isNames || asJson))) throw new WgError(usage);
   if (isNames) return await showNames(asJson);
-  if (which === "all") return await showAll(field, asJson, usage);
+  if (which === "all") return await showAll(field, asJson, program);
   const device = await explaining("Unable to access interface", () => read(which));
   try {
-    print(asJson ? formatJson(new Map([[which, device]])) : textOf(which, device, field, false, usage));
+    print(asJson ? formatJson(new Map([[which, device]])) : textOf(which, device, field, false, program));
     return 0;
   } finally {
     wipeStatus(device);
@@ -46,6 +46,10 @@ export async function showconfVerb(program: string, words: readonly string[]): P
   }
 }
 
+function usageOf(program: string): string {
+  return `Usage: ${program} show ${SHOW_USAGE}`;
+}
+
 async function showNames(asJson: boolean): Promise<number> {
   const names = await list();
   if (asJson) print(`${JSON.stringify(names)}\n`);
@@ -54,7 +58,7 @@ async function showNames(asJson: boolean): Promise<number> {
 }
 
 /** Interfaces that cannot be read are told of and left out. */
-async function showAll(field: string | undefined, asJson: boolean, usage: string): Promise<number> {
+async function showAll(field: string | undefined, asJson: boolean, program: string): Promise<number> {
   const names = await list();
   const devices = new Map<string, DeviceStatus>();
   try {
@@ -65,7 +69,7 @@ async function showAll(field: string | undefined, asJson: boolean, usage: string
     if (asJson) {
       print(formatJson(devices));
     } else {
-      const texts = [...devices].map(([name, device]) => textOf(name, device, field, true, usage));
+      const texts = [...devices].map(([name, device]) => textOf(name, device, field, true, program));
       print(texts.join(field === undefined ? "\n" : ""));
     }
   } finally {
@@ -111,15 +115,20 @@ function textOf(
   device: DeviceStatus,
   field: string | undefined,
   withName: boolean,
-  usage: string,
+  program: string,
 ): string {
   if (field !== undefined) {
     const text = formatField(name, device, field, withName);
-    if (text === null) throw new WgError(`Invalid parameter: \`${field}'\n${usage}`);
+    if (text === null) throw new WgError(`Invalid parameter: \`${field}'\n${usageOf(program)}`);
     return text;
   }
   const getEnvironment = (key: string): string | undefined => Deno.env.get(key);
   const showsKeys = getEnvironment("WG_HIDE_KEYS") === "never";
-  const text = formatHuman(name, device, { now: Math.floor(Date.now() / 1000), showsKeys });
+  const text = formatHuman(name, device, {
+    now: Math.floor(Date.now() / 1000),
+    showsKeys,
+    // Under its own name `wg` says what it always said.
+    showsNames: program !== "wg",
+  });
   return wantsColors(getEnvironment, Deno.stdout.isTerminal()) ? text : withoutColors(text);
 }

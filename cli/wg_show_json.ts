@@ -1,6 +1,6 @@
 /**
  * Running interfaces as JSON, in the shape of wireguard-tools' `wg-json`: zero and none are left out, secrets are not.
- * What culvert adds: `drops`, counts of dropped packets by reason.
+ * What culvert adds: `drops`, counts of dropped packets by reason, and `endpointNames`, what a peer's endpoint is called.
  */
 import { encodeBase64, publicKey } from "../mod.ts";
 import type { DeviceStatus, PeerStatus } from "../mod.ts";
@@ -27,6 +27,7 @@ function peerJson(peer: PeerStatus): Record<string, unknown> {
   return {
     presharedKey: peer.presharedKey === null ? undefined : encodeBase64(peer.presharedKey),
     endpoint: peer.endpoint ?? undefined,
+    endpointNames: peer.endpointNames.length === 0 ? undefined : peer.endpointNames,
     latestHandshake: peer.lastHandshakeSeconds || undefined,
     transferRx: peer.rxBytes || undefined,
     transferTx: peer.txBytes || undefined,

@@ -9,6 +9,8 @@ export interface HumanOptions {
   readonly now: number;
   /** WG_HIDE_KEYS is `never`. */
   readonly showsKeys: boolean;
+  /** Tell what `wg` does not know of: names of endpoints. */
+  readonly showsNames?: boolean;
 }
 
 const NONE = "(none)";
@@ -48,6 +50,9 @@ function humanPeer(peer: PeerStatus, options: HumanOptions): string {
   let text = `${YELLOW}${BOLD}peer${RESET}: ${YELLOW}${encodeBase64(peer.publicKey)}${RESET}\n`;
   if (peer.presharedKey !== null) text += field("preshared key", secret(peer.presharedKey, options));
   if (peer.endpoint !== null) text += field("endpoint", peer.endpoint);
+  if (options.showsNames && peer.endpointNames.length > 0) {
+    text += field("endpoint names", peer.endpointNames.join(", "));
+  }
   const allowedIps = peer.allowedIps.map((prefix) => prefix.replace("/", `${CYAN}/${RESET}`)).join(", ");
   text += field("allowed ips", allowedIps || NONE);
   if (peer.lastHandshakeSeconds !== 0) {

@@ -12,6 +12,8 @@ const DEVICE: DeviceStatus = {
   privateKey: new Uint8Array(32).fill(0x40),
   listenPort: 51820,
   fwmark: 0xca6c,
+  features: [],
+  dns: [],
   drops: new Map([["bad_mac1", 3], ["replayed", 0]]),
   peers: [
     peer(A, { drops: new Map([["not_allowed_source", 1]]) }),
@@ -26,7 +28,15 @@ const DEVICE: DeviceStatus = {
     }),
   ],
 };
-const EMPTY: DeviceStatus = { privateKey: null, listenPort: 0, fwmark: 0, drops: new Map(), peers: [] };
+const EMPTY: DeviceStatus = {
+  privateKey: null,
+  listenPort: 0,
+  fwmark: 0,
+  features: [],
+  dns: [],
+  drops: new Map(),
+  peers: [],
+};
 
 Deno.test("formatHuman() tells the newest handshake first and hides the keys", () => {
   assert.equal(
@@ -100,6 +110,7 @@ function peer(publicKey: Uint8Array, values: Partial<PeerStatus>): PeerStatus {
     rxBytes: 0,
     persistentKeepalive: 0,
     allowedIps: [],
+    endpointNames: [],
     drops: new Map(),
     ...values,
   };

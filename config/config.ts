@@ -42,6 +42,8 @@ export interface PeerConfig {
   /** Secret. Zeros mean: remove it. Null if not given. */
   presharedKey: Uint8Array | null;
   endpoint: EndpointText | null;
+  /** Of `# @endpoint` lines: where else the peer may be. */
+  readonly furtherEndpoints: EndpointText[];
   readonly allowedIps: AllowedIpText[];
   /** The allowed IPs take the place of the former ones. */
   replaceAllowedIps: boolean;
@@ -84,6 +86,7 @@ export function emptyPeer(publicKey: Uint8Array): PeerConfig {
     publicKey,
     presharedKey: null,
     endpoint: null,
+    furtherEndpoints: [],
     allowedIps: [],
     replaceAllowedIps: true,
     keepalive: null,

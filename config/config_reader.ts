@@ -92,12 +92,25 @@ class Scan {
       config.peers.push(emptyPeer(NO_KEY));
       peerLines.push(number);
     } else if (line.kind === "annotation") {
-      const owner = this.#section === "peer" ? config.peers[config.peers.length - 1] : config.interface;
-      owner.annotations.push({ key: line.key, value: line.value });
+      this.#annotation(line);
     } else if (line.kind === "entry") {
       if (!this.#entry(line)) this.#unrecognized(line, number);
     } else if (line.kind === "unknown") {
       this.#unrecognized(line, number);
+    }
+  }
+
+  /** To `wg` it is a comment, which cannot be wrong. */
+  #annotation({ key, value }: ConfigLine): void {
+    const { config } = this.#result;
+    if (this.#section !== "peer") return void config.interface.annotations.push({ key, value });
+    const peer = config.peers[config.peers.length - 1];
+    peer.annotations.push({ key, value });
+    if (key !== "endpoint") return;
+    try {
+      peer.furtherEndpoints.push(parseEndpointText(withoutSpace(value), this.#options.servicePort));
+    } catch (error) {
+      if (this.#options.quick || !(error instanceof ValueError)) throw error;
     }
   }
 

@@ -123,6 +123,20 @@ Deno.test("readConfig() for wg refuses wg-quick's keys", () => {
   }
 });
 
+Deno.test("readConfig() reads further endpoints of a peer; to wg they are comments, right or wrong", () => {
+  const peer = `[Peer]\nPublicKey = ${"A".repeat(43)}=\nEndpoint = a.example:1\n# @endpoint = [2001:db8::1]:2\n`;
+  const file = `# @endpoint = interface\n[Interface]\n${peer}  #  @Endpoint=b.example : 3\n`;
+  const endpoints = [{ host: "2001:db8::1", port: 2 }, { host: "b.example", port: 3 }];
+  for (const quick of [true, false]) {
+    const [{ endpoint, furtherEndpoints }] = readConfig(file, { file: "f", quick }).peers;
+    assert.deepEqual(endpoint, { host: "a.example", port: 1 });
+    assert.deepEqual(furtherEndpoints, endpoints);
+  }
+  const wrong = `${file}# @endpoint = nowhere\n`;
+  assert.throws(() => readConfig(wrong, { file: "f", quick: true }), { line: 8, key: "endpoint" });
+  assert.equal(readConfig(wrong, { file: "f", quick: false }).peers[0].furtherEndpoints.length, 2);
+});
+
 Deno.test("scanConfig() goes on behind an error", () => {
   const { config, errors, peerLines } = scanConfig(
     ConfigText.parse(`[Interface]\nX=1\nListenPort=5\n[Peer]\nPublicKey=x\n[Peer]\nPublicKey=${OTHER}`),

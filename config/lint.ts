@@ -5,9 +5,9 @@ import { parseAddress } from "../tunnel/address_text.ts";
 import type { Config, PeerConfig } from "./config.ts";
 import { scanConfig } from "./config_reader.ts";
 import { type ConfigLine, ConfigText, withoutSpace } from "./config_text.ts";
-import { formatPrefix } from "./config_writer.ts";
+import { formatEndpointText, formatPrefix } from "./config_writer.ts";
 import { PrefixIndex } from "./prefix_index.ts";
-import { hasHostBits, maskAddress, parsePrefixText, type ServicePort } from "./values.ts";
+import { type EndpointText, hasHostBits, maskAddress, parsePrefixText, type ServicePort } from "./values.ts";
 
 /** "error": it will not work; "warning": likely not what is meant; "note": worth a thought. */
 export type Level = "error" | "warning" | "note";
@@ -32,6 +32,8 @@ export interface LintOptions {
 
 /** A packet of IPv6 must pass whole. RFC 8200 §5. */
 const LEAST_IPV6_MTU = 1280;
+/** As many as the control socket takes. */
+const MAX_ENDPOINTS = 8;
 const OTHERS_MAY_ENTER = 0o077;
 
 /** All findings, in the order of the file. */
@@ -55,7 +57,9 @@ class Lint {
     const { config, errors, peerLines } = scanConfig(text, { file, servicePort, quick: true });
     this.#config = config;
     this.#peerLines = peerLines;
-    for (const { line, number, peer } of entriesOf(text)) this.#lines.set(`${peer} ${line.key}`, number);
+    for (const { line, number, peer } of entriesOf(text)) {
+      this.#lines.set(`${peer} ${line.kind === "annotation" ? "@" : ""}${line.key}`, number);
+    }
     for (const { line, key, reason } of errors) {
       this.#add(line, "error", "syntax", key === "" ? reason : `${key}: ${reason}`, "correct or remove the line");
     }
@@ -67,6 +71,7 @@ class Lint {
     this.#checkDuplicatePeers();
     this.#checkAllowedIps();
     this.#checkEndpoints();
+    this.#checkFurtherEndpoints();
     this.#checkMtu();
     this.#checkReachability();
     return this.#findings.sort((a, b) => a.line - b.line);
@@ -173,19 +178,43 @@ class Lint {
     if (table === "off" || (fwmark ?? 0) !== 0) return;
     const index = new PrefixIndex();
     for (const { address, cidr } of allPrefixes(peers)) index.add(maskAddress(address, cidr), cidr, 0, 0);
-    peers.forEach((peer, i) => {
-      const address = peer.endpoint === null ? null : parseAddress(peer.endpoint.host);
-      if (address === null) return;
+    for (const { endpoint, line } of this.#endpoints()) {
+      const address = parseAddress(endpoint.host);
+      if (address === null) continue;
       const bits = 8 * address.length;
       // wg-quick, and culvert, set a mark of their own for a default route.
       const everything = table === "auto" ? null : index.find(maskAddress(address, 0), 0);
       const around = index.findWider(address, bits + 1) ?? everything;
-      if (around === null) return;
+      if (around === null) continue;
       const prefix = formatPrefix({ address: maskAddress(address, around.cidr), cidr: around.cidr });
       const message = `The endpoint lies inside the allowed IPs ${prefix}: encrypted packets would enter the tunnel`;
       const remedy = "leave the endpoint's address out of the allowed IPs, or set FwMark and route by it";
-      this.#add(this.#lineOf("endpoint", i), "error", "endpoint-inside", message, remedy);
+      this.#add(line, "error", "endpoint-inside", message, remedy);
+    }
+  }
+
+  #checkFurtherEndpoints(): void {
+    this.#config.peers.forEach(({ endpoint, furtherEndpoints }, i) => {
+      const texts = [...(endpoint === null ? [] : [endpoint]), ...furtherEndpoints].map(formatEndpointText);
+      const line = this.#lineOf("@endpoint", i);
+      const twice = texts.find((text, at) => texts.indexOf(text) < at);
+      if (twice !== undefined) {
+        this.#add(line, "warning", "same-endpoint", `The endpoint ${twice} stands twice`, "remove one of the lines");
+      }
+      if (texts.length <= MAX_ENDPOINTS) return;
+      const message = `The peer has ${texts.length} endpoints, and no more than ${MAX_ENDPOINTS} are used`;
+      this.#add(line, "error", "many-endpoints", message, "remove some of its @endpoint lines");
     });
+  }
+
+  /** Every endpoint of every peer that can be read. */
+  *#endpoints(): Generator<{ endpoint: EndpointText; line: number }> {
+    for (const [peer, { endpoint, furtherEndpoints }] of this.#config.peers.entries()) {
+      if (endpoint !== null) yield { endpoint, line: this.#lineOf("endpoint", peer) };
+      for (const further of furtherEndpoints) {
+        yield { endpoint: further, line: this.#lineOf("@endpoint", peer) };
+      }
+    }
   }
 
   #checkMtu(): void {
@@ -219,17 +248,19 @@ class Lint {
 
   /** Every line with this key; peer −1 is the interface. */
   *#entries(key: string): Generator<{ line: ConfigLine; number: number; peer: number }> {
-    for (const entry of entriesOf(this.#text)) if (entry.line.key === key) yield entry;
+    for (const entry of entriesOf(this.#text)) {
+      if (entry.line.key === key && entry.line.kind === "entry") yield entry;
+    }
   }
 }
 
-/** Every entry with its line, from 1, and the number of its peer; −1 is the interface. */
+/** Every entry and annotation with its line, from 1, and the number of its peer; −1 is the interface. */
 function* entriesOf(text: ConfigText): Generator<{ line: ConfigLine; number: number; peer: number }> {
   let peers = 0;
   let peer = -1;
   for (const [index, line] of text.lines.entries()) {
     if (line.kind === "section") peer = line.key === "peer" ? peers++ : -1;
-    else if (line.kind === "entry") yield { line, number: index + 1, peer };
+    else if (line.kind === "entry" || line.kind === "annotation") yield { line, number: index + 1, peer };
   }
 }
 

@@ -71,6 +71,15 @@ Deno.test("lintConfig() finds a hub nobody can find, and a client nobody can rea
   expect(`${portless}PersistentKeepalive = 25\n`, [[4, "warning", "no-listen-port"]]);
 });
 
+Deno.test("lintConfig() looks at further endpoints as at the first", () => {
+  const further = (...texts: string[]): string => GOOD + texts.map((text) => `# @endpoint = ${text}\n`).join("");
+  expect(further("vpn.example:5", "[2001:db8::1]:6"), []);
+  expect(further("vpn.example"), [[12, "error", "syntax"]]);
+  expect(further("10.0.0.2:5"), [[12, "error", "endpoint-inside"]]);
+  expect(further("a.example:5", "b.example:5", "a.example:5"), [[14, "warning", "same-endpoint"]]);
+  expect(further(...Array.from({ length: 9 }, (_, i) => `a${i}.example:5`)), [[20, "error", "many-endpoints"]]);
+});
+
 Deno.test("lintConfig() finds a file that others may read", () => {
   const [finding] = expect(GOOD, [[0, "warning", "world-readable"]], 0o100644);
   assert.equal(finding.remedy, "chmod 600 wg0.conf");

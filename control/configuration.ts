@@ -43,6 +43,9 @@ export interface ConfigurationOptions {
 }
 
 export class Configuration {
+  /** Peers' names, or how they are looked up, were changed. */
+  onNames: (() => void) | null = null;
+
   readonly #suite: CryptoSuite;
   readonly #target: ConfigurationTarget;
   readonly #log: { error(message: string): void } | undefined;
@@ -86,6 +89,19 @@ export class Configuration {
     return this.#inTurn(() => Promise.resolve(look(this.#model, this.#target)));
   }
 
+  /**
+   * Has the target do what is no change of the configuration, between two set requests.
+   *
+   * @param make commands for peers as they are in the model now
+   */
+  direct(make: (model: ModelView) => Iterable<DeviceCommand>): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#restore();
+      const commands = [...make(this.#model)];
+      if (commands.length > 0) await this.#target.apply([], commands);
+    });
+  }
+
   async #set(statements: Iterable<SetStatement>): Promise<number> {
     let plan: Plan | null = null;
     try {
@@ -97,6 +113,7 @@ export class Configuration {
       }
       await this.#apply(plan);
       this.#model.commit();
+      if (plan.changesNames) this.onNames?.();
       return 0;
     } catch (error) {
       this.#model.rollback();

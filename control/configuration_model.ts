@@ -9,6 +9,9 @@ import type { Prefix } from "../tunnel/ip.ts";
 import { publicKeyOf, publicKeyText } from "../tunnel/public_key_text.ts";
 import { PrefixTable } from "./prefix_table.ts";
 
+/** Shared by all that have none. */
+const NO_NAMES: readonly string[] = [];
+
 /** A configured peer; its allowed IPs are the model's to tell. */
 export class PeerModel {
   /** Index in DeviceTables. */
@@ -19,6 +22,8 @@ export class PeerModel {
   presharedKey: Uint8Array | null = null;
   /** Seconds, 0 = off. */
   keepalive = 0;
+  /** Names and further addresses of its endpoint, as `host:port`, in order. */
+  names: readonly string[] = NO_NAMES;
 
   constructor(slot: number, name: string) {
     this.slot = slot;
@@ -37,6 +42,8 @@ export interface ModelView {
   readonly privateKey: Uint8Array | null;
   readonly publicKey: Uint8Array | null;
   readonly fwmark: number;
+  /** Lines of the resolv.conf that names are looked up by; empty for the host's. */
+  readonly dns: readonly string[];
   readonly peerCount: number;
   /** In configuration order. */
   peers(): Iterable<PeerModel>;
@@ -49,6 +56,7 @@ export interface ModelView {
 interface PeerImage {
   readonly presharedKey: Uint8Array | null;
   readonly keepalive: number;
+  readonly names: readonly string[];
   readonly allowedIps: Uint32Array;
 }
 
@@ -57,6 +65,7 @@ interface Before {
   privateKey: Uint8Array | null;
   publicKey: Uint8Array | null;
   fwmark: number;
+  dns: readonly string[];
   /** Null while no peer was added or removed. */
   peers: Map<string, PeerModel> | null;
   slots: Uint32Array | null;
@@ -69,6 +78,7 @@ export class Model implements ModelView {
   #privateKey: Uint8Array | null = null;
   #publicKey: Uint8Array | null = null;
   #fwmark = 0;
+  #dns: readonly string[] = NO_NAMES;
   #peers = new Map<string, PeerModel>();
   readonly #allowedIps = new PrefixTable();
   /** The peer of every slot in use. */
@@ -100,6 +110,10 @@ export class Model implements ModelView {
     return this.#fwmark;
   }
 
+  get dns(): readonly string[] {
+    return this.#dns;
+  }
+
   get peerCount(): number {
     return this.#peers.size;
   }
@@ -129,6 +143,10 @@ export class Model implements ModelView {
 
   setFwmark(mark: number): void {
     this.#fwmark = mark;
+  }
+
+  setDns(lines: readonly string[]): void {
+    this.#dns = lines;
   }
 
   /** The new peer, at the lowest free slot, or null when every slot is taken. */
@@ -164,6 +182,11 @@ export class Model implements ModelView {
   setKeepalive(peer: PeerModel, seconds: number): void {
     this.#keepPeer(peer);
     peer.keepalive = seconds;
+  }
+
+  setNames(peer: PeerModel, names: readonly string[]): void {
+    this.#keepPeer(peer);
+    peer.names = names.length === 0 ? NO_NAMES : names;
   }
 
   /**
@@ -207,13 +230,15 @@ export class Model implements ModelView {
     this.#privateKey = before.privateKey;
     this.#publicKey = before.publicKey;
     this.#fwmark = before.fwmark;
+    this.#dns = before.dns;
     if (before.peers !== null) this.#peers = before.peers;
     if (before.slots !== null) this.#slots.restore(before.slots);
     // All that was taken from anybody must be free before it is given back.
     for (const peer of [...before.created, ...before.changed.keys()]) this.#allowedIps.clear(peer.slot);
-    for (const [peer, { presharedKey, keepalive, allowedIps }] of before.changed) {
+    for (const [peer, { presharedKey, keepalive, names, allowedIps }] of before.changed) {
       peer.presharedKey = presharedKey;
       peer.keepalive = keepalive;
+      peer.names = names;
       this.#bySlot[peer.slot] = peer;
       this.#allowedIps.restore(peer.slot, allowedIps);
     }
@@ -228,11 +253,12 @@ export class Model implements ModelView {
   }
 
   #image(): Before {
-    const { privateKey, publicKey, fwmark } = this;
+    const { privateKey, publicKey, fwmark, dns } = this;
     return {
       privateKey,
       publicKey,
       fwmark,
+      dns,
       peers: null,
       slots: null,
       created: new Set(),
@@ -250,8 +276,8 @@ export class Model implements ModelView {
     if (peer === this.#lastKept) return;
     this.#lastKept = peer;
     if (this.#before.changed.has(peer) || this.#before.created.has(peer)) return;
-    const { slot, presharedKey, keepalive } = peer;
-    this.#before.changed.set(peer, { presharedKey, keepalive, allowedIps: this.#allowedIps.copy(slot) });
+    const { slot, presharedKey, keepalive, names } = peer;
+    this.#before.changed.set(peer, { presharedKey, keepalive, names, allowedIps: this.#allowedIps.copy(slot) });
   }
 
   #replaceSecret(former: Uint8Array | null, next: Uint8Array | null): void {

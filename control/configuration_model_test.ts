@@ -22,13 +22,20 @@ function snapshot(model: Model): unknown {
     publicKey: encodeHex(peer.publicKey),
     presharedKey: peer.presharedKey === null ? null : encodeHex(peer.presharedKey),
     keepalive: peer.keepalive,
+    names: peer.names,
     allowedIps: Array.from(model.allowedIps(peer), ({ address, cidr }) => `${formatAddress(address)}/${cidr}`),
   }));
-  return { privateKey: model.privateKey?.slice(), publicKey: model.publicKey?.slice(), fwmark: model.fwmark, peers };
+  return {
+    privateKey: model.privateKey?.slice(),
+    publicKey: model.publicKey?.slice(),
+    fwmark: model.fwmark,
+    dns: model.dns,
+    peers,
+  };
 }
 
 type Change = readonly [kind: number, peer: number, value: number];
-const changes: fc.Arbitrary<Change[]> = fc.array(fc.tuple(fc.nat(7), fc.nat(5), fc.nat(3)), {
+const changes: fc.Arbitrary<Change[]> = fc.array(fc.tuple(fc.nat(9), fc.nat(5), fc.nat(3)), {
   maxLength: 30,
   size: "max",
 });
@@ -36,6 +43,7 @@ const changes: fc.Arbitrary<Change[]> = fc.array(fc.tuple(fc.nat(7), fc.nat(5), 
 function change(model: Model, [kind, number, value]: Change): void {
   const peer = model.findPeer(key(number));
   if (kind === 0) return model.setFwmark(value);
+  if (kind === 9) return model.setDns(Array(value).fill("nameserver 192.0.2.53"));
   if (kind === 1) {
     return model.setPrivateKey(value === 0 ? null : key(0x40 + value), value === 0 ? null : key(0x80 + value));
   }
@@ -49,6 +57,7 @@ function changePeer(model: Model, peer: PeerModel, kind: number, value: number):
   else if (kind === 4) model.setKeepalive(peer, value);
   else if (kind === 5) model.clearAllowedIps(peer);
   else if (kind === 6) model.removeAllowedIp(peer, ...prefix(value));
+  else if (kind === 8) model.setNames(peer, Array.from({ length: value }, (_, i) => `vpn${i}.example:${value}`));
   else model.addAllowedIp(peer, ...prefix(value));
 }
 

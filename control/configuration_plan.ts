@@ -10,11 +10,13 @@
 import { equalConstantTime, isZero } from "../crypto/bytes.ts";
 import { clampPrivateKey } from "../crypto/keys.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
+import { parseEndpoint } from "../tunnel/address_text.ts";
 import { commandList } from "../tunnel/command_list.ts";
 import type { DeviceCommand, PlaneCommand } from "../tunnel/commands.ts";
 import type { PackedList } from "../tunnel/packed_list.ts";
 import type { Model, PeerModel } from "./configuration_model.ts";
-import { ENOSPC, type SetStatement } from "./uapi_request.ts";
+import { MAX_DNS_LINES, MAX_NAMES } from "./uapi_extension.ts";
+import { E2BIG, ENOSPC, type SetStatement } from "./uapi_request.ts";
 
 /** What must be applied for the changed model to be true. It has copies of secret keys, to be cleared. */
 export interface Plan {
@@ -22,6 +24,8 @@ export interface Plan {
   readonly errno: number;
   readonly plane: PlaneCommand[];
   readonly device: PackedList<DeviceCommand>;
+  /** Names of peers, or how they are looked up, are others now. */
+  readonly changesNames: boolean;
 }
 
 /**
@@ -37,14 +41,16 @@ export function planSet(
 ): Plan {
   const planner = new Planner(model, suite);
   const { device } = planner;
-  for (const statement of statements) {
-    if (!planner.apply(statement)) return { errno: ENOSPC, plane: [], device };
-  }
-  if (!planner.endBlock()) return { errno: ENOSPC, plane: [], device };
-  return { errno: 0, plane: planner.planeCommands(listenPort), device };
+  const refused = (errno: number): Plan => ({ errno, plane: [], device, changesNames: false });
+  for (const statement of statements) if (!planner.apply(statement)) return refused(planner.fault);
+  if (!planner.endBlock()) return refused(planner.fault);
+  return { errno: 0, plane: planner.planeCommands(listenPort), device, changesNames: planner.changesNames };
 }
 
 class Planner {
+  /** Why something was refused. */
+  fault = ENOSPC;
+  changesNames = false;
   readonly device: PackedList<DeviceCommand> = commandList();
   readonly #model: Model;
   readonly #suite: CryptoSuite;
@@ -56,6 +62,8 @@ class Planner {
   #wanted: Uint8Array | null = null;
   /** The current block created its peer. */
   #created = false;
+  /** What the current block's peer was called before. */
+  #formerNames: readonly string[] = [];
 
   constructor(model: Model, suite: CryptoSuite) {
     this.#model = model;
@@ -63,7 +71,7 @@ class Planner {
     this.#formerMark = model.fwmark;
   }
 
-  /** False when there is no slot for a new peer. */
+  /** False when there is no room for a new peer, or for something of a peer. */
   apply(statement: SetStatement): boolean {
     switch (statement.key) {
       case "private_key":
@@ -75,6 +83,12 @@ class Planner {
       case "fwmark":
         this.#model.setFwmark(statement.value);
         return true;
+      case "culvert_replace_dns":
+        this.changesNames = true;
+        this.#model.setDns([]);
+        return true;
+      case "culvert_dns":
+        return this.#dnsLine(statement.value);
       case "replace_peers":
         for (const peer of [...this.#model.peers()]) this.#removePeer(peer);
         return true;
@@ -90,7 +104,9 @@ class Planner {
         return true;
       default:
         if (!this.#createWanted()) return false;
-        if (this.#peer !== null) this.#peerLine(this.#peer, statement);
+        if (this.#peer === null) return true;
+        if (statement.key === "culvert_endpoint") return this.#addName(this.#peer, statement.value);
+        this.#peerLine(this.#peer, statement);
         return true;
     }
   }
@@ -98,7 +114,10 @@ class Planner {
   /** False when there is no slot for a new peer. */
   endBlock(): boolean {
     if (!this.#createWanted()) return false;
-    if (this.#peer !== null) this.device.push({ op: "peer-configured", peer: this.#peer.slot });
+    if (this.#peer !== null) {
+      this.#namePeer(this.#peer);
+      this.device.push({ op: "peer-configured", peer: this.#peer.slot });
+    }
     this.#peer = null;
     return true;
   }
@@ -141,6 +160,7 @@ class Planner {
     const own = this.#model.publicKey;
     if (own !== null && equalConstantTime(own, publicKey)) return true;
     this.#peer = this.#model.findPeer(publicKey) ?? null;
+    this.#formerNames = this.#peer?.names ?? [];
     if (this.#peer === null) this.#wanted = publicKey;
     return true;
   }
@@ -161,7 +181,43 @@ class Planner {
     return true;
   }
 
+  #dnsLine(line: string): boolean {
+    const { dns } = this.#model;
+    this.fault = E2BIG;
+    this.changesNames = true;
+    if (dns.length === MAX_DNS_LINES) return false;
+    this.#model.setDns([...dns, line]);
+    return true;
+  }
+
+  #clearNames(peer: PeerModel): void {
+    if (peer.names.length > 0) this.#model.setNames(peer, []);
+  }
+
+  #addName(peer: PeerModel, name: string): boolean {
+    if (peer.names.includes(name)) return true;
+    this.fault = E2BIG;
+    if (peer.names.length === MAX_NAMES) return false;
+    this.#model.setNames(peer, [...peer.names, name]);
+    return true;
+  }
+
+  /** The device is told of names that are addresses at once; what is looked up follows later. */
+  #namePeer({ slot, names }: PeerModel): void {
+    const former = this.#formerNames;
+    if (names !== former && names.length + former.length > 0) this.changesNames = true;
+    if (names.length === former.length && names.every((name, i) => name === former[i])) return;
+    if (names.length === 0) return this.device.push({ op: "forget-candidates", peer: slot });
+    this.device.push({ op: "begin-candidates", peer: slot });
+    for (const name of names) {
+      const record = parseEndpoint(name);
+      if (record !== null) this.device.push({ op: "candidate", peer: slot, record });
+    }
+    this.device.push({ op: "end-candidates", peer: slot, isSilent: false });
+  }
+
   #removePeer(peer: PeerModel): void {
+    if (peer.names.length > 0) this.changesNames = true;
     this.#model.removePeer(peer);
     this.device.push({ op: "remove-peer", peer: peer.slot });
   }
@@ -172,7 +228,11 @@ class Planner {
         this.#presharedKey(peer, statement.value);
         break;
       case "endpoint":
+        this.#clearNames(peer);
         this.device.push({ op: "endpoint", peer: peer.slot, record: statement.value });
+        break;
+      case "culvert_replace_endpoints":
+        this.#clearNames(peer);
         break;
       case "persistent_keepalive_interval":
         if (peer.keepalive === statement.value) break;

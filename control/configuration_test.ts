@@ -78,7 +78,7 @@ function describeTarget(target: MemoryTarget, order: DeviceStatus): string {
   });
   assert.equal(target.peers.size, order.peers.length, "Target has peers that get does not show");
   const { privateKey, listenPort, fwmark } = target;
-  return describe({ privateKey, listenPort, fwmark, peers, drops: new Map() });
+  return describe({ privateKey, listenPort, fwmark, peers, features: [], dns: [], drops: new Map() });
 }
 
 interface Case {

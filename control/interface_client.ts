@@ -3,11 +3,12 @@
  * program's, else through the kernel. As for `wg`, a control socket hides a kernel interface of the same name.
  */
 import { ENODEV, EOPNOTSUPP, SyscallError } from "../ffi/errno.ts";
-import { type DeviceChange, statementsOf } from "./device_change.ts";
+import { type DeviceChange, hasExtensions, statementsOf } from "./device_change.ts";
 import { interfaceIndex } from "./interface_index.ts";
 import { getKernelDevice, listKernelInterfaces, setKernelDevice } from "./kernel_client.ts";
 import { getDevice, listInterfaces, setDevice, UapiError } from "./uapi_client.ts";
-import type { DeviceStatus } from "./uapi_status.ts";
+import { FEATURES } from "./uapi_extension.ts";
+import { type DeviceStatus, wipeStatus } from "./uapi_status.ts";
 
 /** Only Linux has generic netlink. */
 const HAS_KERNEL_MODULE = Deno.build.os === "linux";
@@ -35,13 +36,24 @@ export async function readInterface(name: string): Promise<DeviceStatus> {
   return await throughSocketOrKernel(name, () => getDevice(name), () => getKernelDevice(name));
 }
 
-/** Changes an interface. The change remains the caller's to wipe. @throws {InterfaceError} */
+/**
+ * Changes an interface. What only ours understand is kept from others. The change remains the caller's to wipe.
+ *
+ * @throws {InterfaceError}
+ */
 export async function changeInterface(name: string, change: DeviceChange): Promise<void> {
   await throughSocketOrKernel(
     name,
-    () => setDevice(name, statementsOf(change)),
+    async () => setDevice(name, statementsOf(change, hasExtensions(change) && await isOurs(name))),
     () => setKernelDevice(name, change),
   );
+}
+
+/** Another program would refuse a request with our extensions as a whole. */
+async function isOurs(name: string): Promise<boolean> {
+  const status = await getDevice(name);
+  wipeStatus(status);
+  return status.features.includes(FEATURES);
 }
 
 async function throughSocketOrKernel<T>(name: string, socket: () => Promise<T>, kernel: () => T): Promise<T> {

@@ -3,7 +3,7 @@
  * connections without sockets.
  */
 import type { DeviceCommand, PlaneCommand } from "../tunnel/commands.ts";
-import { formatAddress } from "../tunnel/address_text.ts";
+import { formatAddress, formatEndpoint } from "../tunnel/address_text.ts";
 import { ENDPOINT_BYTES } from "../tunnel/endpoint.ts";
 import { DeviceTables } from "../tunnel/tables.ts";
 import type { ConfigurationTarget } from "./configuration.ts";
@@ -16,6 +16,8 @@ export interface MemoryPeer {
   keepalive: number;
   readonly allowedIps: Set<string>;
   timesConfigured: number;
+  /** Null for a peer without names. */
+  candidates: string[] | null;
 }
 
 /** Obeys commands as the data plane does, and throws on those that make no sense. */
@@ -91,6 +93,19 @@ export class MemoryTarget implements ConfigurationTarget {
       case "peer-configured":
         this.#peer(command.peer).timesConfigured++;
         break;
+      case "begin-candidates":
+        this.#peer(command.peer).candidates = [];
+        break;
+      case "candidate":
+        this.#peer(command.peer).candidates!.push(formatEndpoint(command.record, 0));
+        break;
+      case "end-candidates":
+      case "path-changed":
+        this.#peer(command.peer);
+        break;
+      case "forget-candidates":
+        this.#peer(command.peer).candidates = null;
+        break;
     }
   }
 
@@ -110,6 +125,7 @@ export class MemoryTarget implements ConfigurationTarget {
       keepalive: 0,
       allowedIps: new Set(),
       timesConfigured: 0,
+      candidates: null,
     });
     this.tables.endpoints.fill(0, slot * ENDPOINT_BYTES, (slot + 1) * ENDPOINT_BYTES);
   }

@@ -2,7 +2,7 @@
  * The statements of a set request as bytes.
  *
  * ```
- * kind u8 | value: 32 key bytes, u32, 48-byte record, nothing
+ * kind u8 | value: 32 key bytes, u32, 48-byte record, text (length u16, bytes), nothing
  *         |        or, of an allowed IP: remove u8, prefix length u8, address bytes u8, address
  * ```
  */
@@ -26,6 +26,10 @@ const KEYS: readonly SetStatement["key"][] = [
   "replace_allowed_ips",
   "allowed_ip",
   "protocol_version",
+  "culvert_replace_dns",
+  "culvert_dns",
+  "culvert_replace_endpoints",
+  "culvert_endpoint",
 ];
 
 /** An empty list. */
@@ -46,6 +50,9 @@ const CODEC: Codec<SetStatement> = {
       case "fwmark":
       case "persistent_keepalive_interval":
         return to.putU32(statement.value);
+      case "culvert_dns":
+      case "culvert_endpoint":
+        return putText(to, statement.value);
       case "allowed_ip":
         to.putU8(statement.remove ? 1 : 0);
         to.putU8(statement.cidr);
@@ -71,8 +78,23 @@ const CODEC: Codec<SetStatement> = {
         const cidr = from.u8();
         return { key, address: from.take(from.u8()), cidr, remove };
       }
+      case "culvert_dns":
+      case "culvert_endpoint":
+        return { key, value: takeText(from) };
       default:
         return { key };
     }
   },
 };
+
+/** ASCII. */
+function putText(to: Cursor, text: string): void {
+  to.putU8(text.length & 0xff);
+  to.putU8(text.length >> 8);
+  for (let i = 0; i < text.length; i++) to.putU8(text.charCodeAt(i));
+}
+
+function takeText(from: Cursor): string {
+  const length = from.u8() | (from.u8() << 8);
+  return String.fromCharCode(...from.take(length));
+}

@@ -73,6 +73,7 @@ Deno.test("setDevice() and getDevice() configure and read an interface", async (
       rxBytes: 2 ** 45,
       persistentKeepalive: 0,
       allowedIps: ["10.0.0.0/8"],
+      endpointNames: [],
       drops: new Map([["staging_full", 12]]),
     }]);
     wipeStatus(status);

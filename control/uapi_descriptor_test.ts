@@ -47,7 +47,10 @@ Deno.test({
       const replies = await Promise.all(clients.map((client, i) => ask(client, `set=1\nfwmark=${i + 1}\n\n`)));
       assert.deepEqual(replies, ["errno=0\n\n", "errno=0\n\n", "errno=0\n\n"]);
       for (const client of clients) {
-        assert.equal(await ask(client, "get=1\n\n"), `fwmark=${target.fwmark}\nerrno=0\n\n`);
+        assert.equal(
+          await ask(client, "get=1\n\n"),
+          `fwmark=${target.fwmark}\nculvert_features=endpoints\nerrno=0\n\n`,
+        );
         client.close();
       }
     }),
@@ -89,7 +92,7 @@ Deno.test({
         await vanishing.write(new TextEncoder().encode("get=1\n\n"));
         vanishing.close();
         const honest = await connect();
-        assert.equal(await ask(honest, "get=1\n\n"), "errno=0\n\n");
+        assert.equal(await ask(honest, "get=1\n\n"), "culvert_features=endpoints\nerrno=0\n\n");
         honest.close();
         garbage.close();
       }

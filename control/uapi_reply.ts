@@ -2,13 +2,13 @@
  * The reply to a get request, keys in wireguard-go's order.
  *
  * ```
- * private_key listen_port fwmark culvert_drop_…
+ * private_key listen_port fwmark culvert_features culvert_dns… culvert_drop_…
  * per peer: public_key preshared_key protocol_version endpoint last_handshake_time_sec last_handshake_time_nsec
- *           tx_bytes rx_bytes persistent_keepalive_interval allowed_ip… culvert_drop_…
+ *           tx_bytes rx_bytes persistent_keepalive_interval allowed_ip… culvert_endpoint… culvert_drop_…
  * errno
  * ```
  *
- * `culvert_drop_REASON` counts what was dropped, at device and at peer level, only where it is not zero; clients that
+ * The extensions are told of in uapi_extension.ts. `culvert_drop_REASON` counts what was dropped, at device and at peer level, only where it is not zero; clients that
  * do not know a key ignore it. Spec: https://www.wireguard.com/xplatform/#configuration-protocol
  */
 import { formatEndpoint } from "../tunnel/address_text.ts";
@@ -17,6 +17,7 @@ import { KEY_BYTES } from "../tunnel/limits.ts";
 import { REASON_NAMES, REASON_SLOTS } from "../tunnel/reasons.ts";
 import type { DeviceTables } from "../tunnel/tables.ts";
 import type { ModelView, PeerModel } from "./configuration_model.ts";
+import { FEATURES, FEATURES_KEY } from "./uapi_extension.ts";
 import { LineWriter } from "./uapi_line.ts";
 
 /** Before the reason's name, in which `-` becomes `_`. */
@@ -31,6 +32,8 @@ export function serializeGet(model: ModelView, tables: DeviceTables, listenPort:
   if (model.privateKey !== null) writer.hex("private_key", model.privateKey);
   if (listenPort !== 0) writer.number("listen_port", listenPort);
   if (model.fwmark !== 0) writer.number("fwmark", model.fwmark);
+  writer.text(FEATURES_KEY, FEATURES);
+  for (const line of model.dns) writer.text("culvert_dns", line);
   writeDrops(writer, tables.deviceDrops, 0);
   const record = new Uint8Array(ENDPOINT_BYTES);
   for (const peer of model.peers()) writePeer(writer, peer, model, tables, record);
@@ -71,6 +74,7 @@ function writePeer(
   writer.number("rx_bytes", tables.receivedBytes(peer.slot));
   writer.number("persistent_keepalive_interval", peer.keepalive);
   for (const { address, cidr } of model.allowedIps(peer)) writer.prefix("allowed_ip", address, cidr);
+  for (const name of peer.names) writer.text("culvert_endpoint", name);
   writeDrops(writer, tables.peerDrops, REASON_SLOTS * peer.slot);
 }
 

@@ -16,9 +16,9 @@ function text(bytes: Uint8Array): string {
   return new TextDecoder().decode(bytes);
 }
 
-Deno.test("serializeGet() writes only errno for a device without configuration", () => {
+Deno.test("serializeGet() writes only what it understands for a device without configuration", () => {
   const tables = DeviceTables.create({ peers: 1, keypairs: 1 });
-  assert.equal(text(serializeGet(new Model(1), tables, 0)), "errno=0\n\n");
+  assert.equal(text(serializeGet(new Model(1), tables, 0)), "culvert_features=endpoints\nerrno=0\n\n");
 });
 
 Deno.test("serializeGet() writes keys in wireguard-go's order and drop counters that are not zero", () => {
@@ -33,6 +33,8 @@ Deno.test("serializeGet() writes keys in wireguard-go's order and drop counters 
   model.setKeepalive(first, 25);
   model.addAllowedIp(first, Uint8Array.of(10, 0, 0, 0), 8);
   model.addAllowedIp(first, Uint8Array.of(0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), 32);
+  model.setNames(first, ["vpn.example.com:51820", "[2001:db8::1]:51820"]);
+  model.setDns(["nameserver 192.0.2.53"]);
   tables.endpoints.set(endpointRecord(Uint8Array.of(192, 0, 2, 1), 51820), first.slot * ENDPOINT_BYTES);
   tables.txBytes[first.slot] = 2 ** 40;
   tables.rxBytes[first.slot] = 148;
@@ -45,6 +47,8 @@ Deno.test("serializeGet() writes keys in wireguard-go's order and drop counters 
     `private_key=${"a0".repeat(32)}
 listen_port=40000
 fwmark=51820
+culvert_features=endpoints
+culvert_dns=nameserver 192.0.2.53
 culvert_drop_bad_mac1=3
 culvert_drop_too_large=4294967295
 public_key=${"c1".repeat(32)}
@@ -58,6 +62,8 @@ rx_bytes=148
 persistent_keepalive_interval=25
 allowed_ip=10.0.0.0/8
 allowed_ip=2001:db8::/32
+culvert_endpoint=vpn.example.com:51820
+culvert_endpoint=[2001:db8::1]:51820
 public_key=${"0d".repeat(32)}
 preshared_key=${"00".repeat(32)}
 protocol_version=1
@@ -97,7 +103,15 @@ Deno.test("parseGetReply() reads what serializeGet() wrote", () => {
       const tables = DeviceTables.create({ peers: 8, keypairs: 1 });
       const model = new Model(8);
       model.setFwmark(mark);
-      const expected: DeviceStatus = { privateKey: null, listenPort: port, fwmark: mark, peers: [], drops: new Map() };
+      const expected: DeviceStatus = {
+        privateKey: null,
+        listenPort: port,
+        fwmark: mark,
+        features: ["endpoints"],
+        dns: [],
+        peers: [],
+        drops: new Map(),
+      };
       peers.forEach((status, i) => {
         const peer = model.addPeer(key(i));
         assert.ok(peer !== null);
@@ -121,6 +135,7 @@ Deno.test("parseGetReply() reads what serializeGet() wrote", () => {
           rxBytes: status.rxBytes,
           persistentKeepalive: status.keepalive,
           allowedIps,
+          endpointNames: [],
           drops: new Map(),
         });
       });

@@ -16,6 +16,13 @@ import { formatAddress, formatEndpoint, parseEndpoint, parsePrefix } from "../tu
 import { ENDPOINT_BYTES } from "../tunnel/endpoint.ts";
 import type { PackedList } from "../tunnel/packed_list.ts";
 import { statementList } from "./statement_list.ts";
+import {
+  type DeviceExtension,
+  deviceExtension,
+  type PeerExtension,
+  peerExtension,
+  writeExtension,
+} from "./uapi_extension.ts";
 import { isText, LineBuffer, LineWriter, MAX_LINE_BYTES, readKey, readNumber, readText } from "./uapi_line.ts";
 
 // Error numbers of replies, as Linux counts them.
@@ -52,7 +59,9 @@ export type SetStatement =
   | { readonly key: "replace_allowed_ips" }
   /** `address` has 4 or 16 bytes, host bits cleared. */
   | { readonly key: "allowed_ip"; readonly address: Uint8Array; readonly cidr: number; readonly remove: boolean }
-  | { readonly key: "protocol_version" };
+  | { readonly key: "protocol_version" }
+  | DeviceExtension
+  | PeerExtension;
 
 /** A whole request. `errno` is 0 or positive; with a fault there are no statements. */
 export type UapiRequest =
@@ -205,7 +214,7 @@ function deviceStatement(key: string, bytes: Uint8Array, start: number, end: num
     case "replace_peers":
       return isText(bytes, start, end, "true") ? { key } : null;
     default:
-      return null;
+      return deviceExtension(key, bytes, start, end);
   }
 }
 
@@ -238,7 +247,7 @@ function peerStatement(
     case "protocol_version":
       return isText(bytes, start, end, "1") ? { key } : null;
     default:
-      return null;
+      return peerExtension(key, bytes, start, end);
   }
 }
 
@@ -283,5 +292,7 @@ function writeStatement(writer: LineWriter, statement: SetStatement): void {
       );
     case "protocol_version":
       return writer.text(statement.key, "1");
+    default:
+      return writeExtension(writer, statement);
   }
 }

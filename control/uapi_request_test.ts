@@ -14,7 +14,9 @@ const deviceStatement: fc.Arbitrary<SetStatement> = fc.oneof(
   bytes(32).map((value) => ({ key: "private_key", value }) as const),
   fc.nat(0xffff).map((value) => ({ key: "listen_port", value }) as const),
   fc.nat(0xffffffff).map((value) => ({ key: "fwmark", value }) as const),
-  fc.constant({ key: "replace_peers" } as const),
+  fc.constantFrom({ key: "replace_peers" } as const, { key: "culvert_replace_dns" } as const),
+  fc.constantFrom("nameserver 192.0.2.53", "search a.example b.example", `search ${"x".repeat(253)}`)
+    .map((value) => ({ key: "culvert_dns", value }) as const),
 );
 
 const peerStatement: fc.Arbitrary<SetStatement> = fc.oneof(
@@ -26,7 +28,9 @@ const peerStatement: fc.Arbitrary<SetStatement> = fc.oneof(
   ),
   fc.nat(0xffff).map((value) => ({ key: "persistent_keepalive_interval", value }) as const),
   fc.tuple(address, fc.nat(128), fc.boolean()).map(([address, bits, remove]) => allowedIp(address, bits, remove)),
-  fc.constant({ key: "protocol_version" } as const),
+  fc.constantFrom({ key: "protocol_version" } as const, { key: "culvert_replace_endpoints" } as const),
+  fc.constantFrom("vpn.example:1", "[2001:db8::1]:65535", "[fe80::1%eth0]:2", `${"x.".repeat(126)}x:65535`)
+    .map((value) => ({ key: "culvert_endpoint", value }) as const),
 );
 
 const setRequest = fc.tuple(fc.array(deviceStatement), bytes(32), fc.array(peerStatement)).map(
@@ -108,6 +112,24 @@ Deno.test("RequestReader tells get, its faults and unknown operations apart", ()
   }
   assert.deepEqual(readAll(ascii("x".repeat(100_000) + "\n")), [{ op: "unknown" }]);
   assert.deepEqual(readAll(ascii("set=1\nlisten_port=1\n")), []);
+});
+
+Deno.test("RequestReader refuses names and resolv.conf lines that are none", () => {
+  const key = `public_key=${"01".repeat(32)}\n`;
+  const bad = [
+    ...["", "vpn.example", "vpn.example:", "vpn.example:65536", "a b:1", "[vpn.example]:1", `${"x".repeat(254)}:1`]
+      .map((value) => `${key}culvert_endpoint=${value}\n`),
+    `${key}culvert_replace_endpoints=yes\n`,
+    `${key}culvert_dns=nameserver 192.0.2.53\n`,
+    "culvert_endpoint=vpn.example:1\n",
+    "culvert_dns=\n",
+    `culvert_dns=search ${"x".repeat(254)}\n`,
+    "culvert_dns=search \u0001\n",
+  ];
+  for (const lines of bad) {
+    const [request] = readAll(new TextEncoder().encode(`set=1\n${lines}\n`));
+    assert.equal(request.op === "set" && request.errno, 22, lines);
+  }
 });
 
 Deno.test("RequestReader gives up an endless request and refuses too many lines", () => {

@@ -35,13 +35,13 @@ Deno.test("UapiServer answers several requests on one connection, in order", asy
   const { listener, server, target } = start();
   const client = listener.connect();
   assert.equal(await ask(client, "set=1\nlisten_port=7\n\n"), "errno=0\n\n");
-  assert.equal(await ask(client, "get=1\n\n"), "listen_port=7\nerrno=0\n\n");
+  assert.equal(await ask(client, "get=1\n\n"), "listen_port=7\nculvert_features=endpoints\nerrno=0\n\n");
   assert.equal(await ask(client, "set=1\nlisten_port=x\nfwmark=3\n\n"), "errno=-22\n\n");
   assert.equal(await ask(client, "get=1\nx\n\n"), "errno=22\n\n");
   await client.write(ascii("set=1\nfwmark=1\n\nset=1\nfwmark=2\n\nget=1\n\n"));
   let replies = "";
-  while (!replies.endsWith("fwmark=2\nerrno=0\n\n")) replies += await ask(client, "");
-  assert.equal(replies, "errno=0\n\nerrno=0\n\nlisten_port=7\nfwmark=2\nerrno=0\n\n");
+  while (!replies.endsWith("fwmark=2\nculvert_features=endpoints\nerrno=0\n\n")) replies += await ask(client, "");
+  assert.equal(replies, "errno=0\n\nerrno=0\n\nlisten_port=7\nfwmark=2\nculvert_features=endpoints\nerrno=0\n\n");
   assert.equal(target.fwmark, 2);
   client.close();
   await server.close();
@@ -87,7 +87,7 @@ Deno.test("UapiServer applies nothing of a request whose client stops half-way",
     await client.write(ascii(`set=1\nfwmark=5${end}`));
     client.close();
   }
-  assert.equal(await ask(listener.connect(), "get=1\n\n"), "errno=0\n\n");
+  assert.equal(await ask(listener.connect(), "get=1\n\n"), "culvert_features=endpoints\nerrno=0\n\n");
   assert.deepEqual(target.applied, []);
   await server.close();
 });
@@ -109,12 +109,14 @@ Deno.test("UapiServer serves others while a client sends byte by byte and anothe
 Deno.test("UapiServer closes the client that was silent longest when there are too many", async () => {
   const { listener, server } = start({ connections: 3 });
   const [first, second, third] = [listener.connect(), listener.connect(), listener.connect()];
-  for (const client of [first, second, third]) assert.equal(await ask(client, "get=1\n\n"), "errno=0\n\n");
+  for (const client of [first, second, third]) {
+    assert.equal(await ask(client, "get=1\n\n"), "culvert_features=endpoints\nerrno=0\n\n");
+  }
   await ask(first, "get=1\n\n");
-  assert.equal(await ask(listener.connect(), "get=1\n\n"), "errno=0\n\n");
+  assert.equal(await ask(listener.connect(), "get=1\n\n"), "culvert_features=endpoints\nerrno=0\n\n");
   assert.ok(await isClosedSilently(second));
-  assert.equal(await ask(first, "get=1\n\n"), "errno=0\n\n");
-  assert.equal(await ask(third, "get=1\n\n"), "errno=0\n\n");
+  assert.equal(await ask(first, "get=1\n\n"), "culvert_features=endpoints\nerrno=0\n\n");
+  assert.equal(await ask(third, "get=1\n\n"), "culvert_features=endpoints\nerrno=0\n\n");
   await server.close();
 });
 
@@ -153,10 +155,10 @@ Deno.test("UapiServer goes on accepting after accept failed", async () => {
   const target = new MemoryTarget();
   const log = { error: (message: string) => void errors.push(message), debug: () => {} };
   const server = new UapiServer(listener, new Configuration({ suite: realSuite, target }), { log });
-  assert.equal(await ask(listener.connect(), "get=1\n\n"), "errno=0\n\n");
+  assert.equal(await ask(listener.connect(), "get=1\n\n"), "culvert_features=endpoints\nerrno=0\n\n");
   assert.equal(errors.length, 1);
   failures = 1_000_000;
-  assert.equal(await ask(listener.connect(), "get=1\n\n"), "errno=0\n\n");
+  assert.equal(await ask(listener.connect(), "get=1\n\n"), "culvert_features=endpoints\nerrno=0\n\n");
   assert.equal(errors.length, 2, "The server should pause after a failed accept now, and close nevertheless");
   await server.close();
 });
@@ -214,7 +216,10 @@ Deno.test("UapiServer survives any bytes in any pieces from many clients", async
       }
       const honest = listener.connect();
       assert.equal(await ask(honest, "set=1\nreplace_peers=true\n\n"), "errno=0\n\n");
-      assert.match(await ask(honest, "get=1\n\n"), /^(private_key=[0-9a-f]{64}\n)?(listen_port=\d+\n)?errno=0\n\n$/);
+      assert.match(
+        await ask(honest, "get=1\n\n"),
+        /^(private_key=[0-9a-f]{64}\n)?(listen_port=\d+\n)?culvert_features=endpoints\nerrno=0\n\n$/,
+      );
       honest.close();
     }),
     { numRuns: 100 },

@@ -195,7 +195,7 @@ Deno.test("UapiServer on a socket survives random bytes, half requests and clien
       await vanishing.write(new TextEncoder().encode("get=1\n\n"));
       vanishing.close();
       const honest = await connect();
-      assert.equal(await ask(honest, "get=1\n\n"), "errno=0\n\n");
+      assert.equal(await ask(honest, "get=1\n\n"), "culvert_features=endpoints\nerrno=0\n\n");
       honest.close();
       client.close();
     }

@@ -4,6 +4,7 @@
  * Spec: https://www.wireguard.com/xplatform/#configuration-protocol
  */
 import { isZero, wipe } from "../crypto/bytes.ts";
+import { FEATURES_KEY } from "./uapi_extension.ts";
 import { isText, LineBuffer, MAX_LINE_BYTES, readKey, readNumber, readText } from "./uapi_line.ts";
 import { DROP_KEY_PREFIX } from "./uapi_reply.ts";
 import { EPROTO } from "./uapi_request.ts";
@@ -24,6 +25,8 @@ export interface PeerStatus {
   persistentKeepalive: number;
   /** `address/cidr`. */
   readonly allowedIps: string[];
+  /** Names and further addresses of its endpoint, as `host:port`, in order. Empty from others than us. */
+  readonly endpointNames: string[];
   /** Dropped packets by reason, as `bad_mac1`; only what is not 0. Empty from others than us. */
   readonly drops: Map<string, number>;
 }
@@ -37,6 +40,10 @@ export interface DeviceStatus {
   /** 0 = off. */
   fwmark: number;
   readonly peers: PeerStatus[];
+  /** What a set request may hold beyond the UAPI: `endpoints`. Empty from others than us. */
+  readonly features: string[];
+  /** Lines of the resolv.conf that names are looked up by; empty for the host's. */
+  readonly dns: string[];
   readonly drops: Map<string, number>;
 }
 
@@ -102,7 +109,15 @@ export class ReplyReader {
 
 /** Collects the lines of a get reply; keys it does not know are ignored. */
 export class StatusReader {
-  readonly device: DeviceStatus = { privateKey: null, listenPort: 0, fwmark: 0, peers: [], drops: new Map() };
+  readonly device: DeviceStatus = {
+    privateKey: null,
+    listenPort: 0,
+    fwmark: 0,
+    peers: [],
+    features: [],
+    dns: [],
+    drops: new Map(),
+  };
   #peer: PeerStatus | null = null;
 
   line(key: string, bytes: Uint8Array, start: number, end: number): boolean {
@@ -129,6 +144,7 @@ export class StatusReader {
       rxBytes: 0,
       persistentKeepalive: 0,
       allowedIps: [],
+      endpointNames: [],
       drops: new Map(),
     };
     this.device.peers.push(this.#peer);
@@ -147,6 +163,12 @@ function deviceValue(device: DeviceStatus, key: string, bytes: Uint8Array, start
       return (device.listenPort = readNumber(bytes, start, end, 0xffff)) >= 0;
     case "fwmark":
       return (device.fwmark = readNumber(bytes, start, end, 0xffffffff)) >= 0;
+    case FEATURES_KEY:
+      device.features.push(...readText(bytes, start, end).split(" "));
+      return true;
+    case "culvert_dns":
+      device.dns.push(readText(bytes, start, end));
+      return true;
     default:
       return true;
   }
@@ -172,6 +194,9 @@ function peerValue(peer: PeerStatus, key: string, bytes: Uint8Array, start: numb
       return (peer.rxBytes = readNumber(bytes, start, end, Number.MAX_SAFE_INTEGER)) >= 0;
     case "persistent_keepalive_interval":
       return (peer.persistentKeepalive = readNumber(bytes, start, end, 0xffff)) >= 0;
+    case "culvert_endpoint":
+      peer.endpointNames.push(readText(bytes, start, end));
+      return start < end;
     case "allowed_ip": {
       const prefix = readText(bytes, start, end);
       peer.allowedIps.push(prefix);

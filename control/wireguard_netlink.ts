@@ -113,7 +113,15 @@ export function setDeviceMessages(
  * @throws {RangeError} for an answer that no kernel gives
  */
 export function readDeviceMessages(messages: readonly ReceivedMessage[]): DeviceStatus {
-  const device: DeviceStatus = { privateKey: null, listenPort: 0, fwmark: 0, peers: [], drops: new Map() };
+  const device: DeviceStatus = {
+    privateKey: null,
+    listenPort: 0,
+    fwmark: 0,
+    peers: [],
+    features: [],
+    dns: [],
+    drops: new Map(),
+  };
   for (const { body } of messages) {
     const attributes = mapAttributes(body, GENERIC_HEADER_BYTES);
     device.privateKey = readKey(attributes.get(DEVICE_PRIVATE_KEY)) ?? device.privateKey;
@@ -283,6 +291,7 @@ function readPeer(bytes: Uint8Array): PeerStatus {
     txBytes: readU64(attributes.get(PEER_TX_BYTES)),
     persistentKeepalive: readU16(attributes.get(PEER_KEEPALIVE), 0),
     allowedIps: allowedIps === undefined ? [] : listAttributes(allowedIps).map(({ payload }) => readAllowedIp(payload)),
+    endpointNames: [],
     drops: new Map(),
   };
 }

@@ -38,6 +38,7 @@ Deno.test("setDeviceMessages() says what wg says for set", () => {
     privateKey: fill(0x40),
     listenPort: 5100,
     fwmark: 0x10,
+    dns: null,
     replacePeers: false,
     peers: [first, second, third],
   };

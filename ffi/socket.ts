@@ -103,3 +103,33 @@ function optionValue(value: number): Int32Array<ArrayBuffer> {
   // Unsigned values (marks) keep their bits.
   return Int32Array.of(value | 0);
 }
+
+/**
+ * Connects a socket to an address: a stream goes on connecting, a datagram socket has a peer at once.
+ *
+ * @param address 4 or 16 bytes, of the socket's family
+ * @param scope of a link-local IPv6 address, else 0
+ * @returns 0 or errno, EINPROGRESS for a stream
+ */
+export function connectSocket(fd: number, address: Uint8Array, port: number, scope = 0): number {
+  const isIpv4 = address.length === 4;
+  const name = new Uint8Array(isIpv4 ? SOCKADDR_IN_BYTES : SOCKADDR_IN6_BYTES);
+  const view = new DataView(name.buffer);
+  view.setUint16(SOCKADDR_FAMILY, isIpv4 ? AF_INET : AF_INET6, true);
+  view.setUint16(SOCKADDR_PORT, port);
+  name.set(address, isIpv4 ? SOCKADDR_IN_ADDRESS : SOCKADDR_IN6_ADDRESS);
+  if (!isIpv4) view.setUint32(SOCKADDR_IN6_SCOPE, scope, true);
+  return libc().connect(fd, name, name.length) < 0 ? errno() : 0;
+}
+
+/** Sends on a connected socket without waiting. @returns bytes sent, or a negative errno */
+export function sendBytes(fd: number, bytes: Uint8Array<ArrayBuffer>): number {
+  const sent = libc().send(fd, bytes, bytes.length, MSG_NOSIGNAL | MSG_DONTWAIT);
+  return sent < 0 ? -errno() : sent;
+}
+
+/** Receives from a connected socket without waiting. @returns bytes received, 0 at a stream's end, or a negative errno */
+export function receiveBytes(fd: number, into: Uint8Array<ArrayBuffer>): number {
+  const received = libc().recv(fd, into, into.length, MSG_DONTWAIT);
+  return received < 0 ? -errno() : received;
+}

@@ -140,7 +140,8 @@ export class SupervisedPlane implements PlaneRecovery {
       await this.#openSockets(plane, listenPort);
     } catch (error) {
       await plane.stop();
-      throw error;
+      // Of workers that broke down meanwhile, commands only hear that they have ended.
+      throw plane.failure ?? error;
     }
     this.#plane = plane;
     this.#watch(plane);

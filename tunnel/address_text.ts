@@ -99,6 +99,26 @@ export function formatEndpoint(bytes: Uint8Array, offset: number): string {
   return `[${formatAddress(bytes.subarray(at, at + 16))}${zone}]:${port}`;
 }
 
+/** A host by name or address, and a port. */
+export interface HostPort {
+  /** Without brackets; an IPv6 address may have a zone. */
+  readonly host: string;
+  readonly port: number;
+}
+
+/** The longest host name of the DNS, as text. RFC 1035 §3.1 */
+const MAX_HOST_TEXT = 253;
+
+/** Reads `host:port` or `[IPv6 address]:port`, in ASCII; null if it is neither. The host is not looked up. */
+export function parseHostPort(text: string): HostPort | null {
+  const match = /^(?:\[([\da-fA-F:.]+(?:%[\w.-]+)?)\]|([\w.-]+)):(\d{1,5})$/.exec(text);
+  if (match === null) return null;
+  const [, inBrackets, bare, portText] = match;
+  const host = inBrackets ?? bare;
+  const port = Number(portText);
+  return port <= 65_535 && host.length <= MAX_HOST_TEXT ? { host, port } : null;
+}
+
 function parseIpv4(text: string): Uint8Array | null {
   const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text);
   if (match === null) return null;

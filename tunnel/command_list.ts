@@ -2,7 +2,7 @@
  * Device commands as bytes, to be kept by the thousand and to cross a thread.
  *
  * ```
- * op u8 | peer u32 | value: 32 key bytes, 48-byte record, u32, nothing
+ * op u8 | peer u32 | value: 32 key bytes, 48-byte record, u32, u8, nothing
  *                  |        or, of an allowed IP: prefix length u8, address bytes u8, address
  * ```
  *
@@ -26,6 +26,11 @@ const OPS: readonly DeviceCommand["op"][] = [
   "remove-allowed-ip",
   "clear-allowed-ips",
   "peer-configured",
+  "begin-candidates",
+  "candidate",
+  "end-candidates",
+  "forget-candidates",
+  "path-changed",
 ];
 const ALLOWED_IP = OPS.indexOf("allowed-ip");
 const NO_ADDRESS: Uint8Array = new Uint8Array(0);
@@ -105,7 +110,10 @@ const CODEC: Codec<DeviceCommand> = {
       case "add-peer":
         return to.put(command.publicKey);
       case "endpoint":
+      case "candidate":
         return to.put(command.record);
+      case "end-candidates":
+        return to.putU8(command.isSilent ? 1 : 0);
       case "keepalive":
         return to.putU32(command.seconds);
       case "allowed-ip":
@@ -127,7 +135,10 @@ const CODEC: Codec<DeviceCommand> = {
       case "add-peer":
         return { op, peer, publicKey: from.take(KEY_BYTES) };
       case "endpoint":
+      case "candidate":
         return { op, peer, record: from.take(ENDPOINT_BYTES) };
+      case "end-candidates":
+        return { op, peer, isSilent: from.u8() === 1 };
       case "keepalive":
         return { op, peer, seconds: from.u32() };
       case "allowed-ip":

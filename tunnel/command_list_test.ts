@@ -23,6 +23,12 @@ const command: fc.Arbitrary<DeviceCommand> = fc.oneof(
     op: fc.constantFrom("remove-peer" as const, "clear-allowed-ips" as const, "peer-configured" as const),
     peer,
   }),
+  fc.record({
+    op: fc.constantFrom("begin-candidates" as const, "forget-candidates" as const, "path-changed" as const),
+    peer,
+  }),
+  fc.record({ op: fc.constant("candidate" as const), peer, record: bytes(48) }),
+  fc.record({ op: fc.constant("end-candidates" as const), peer, isSilent: fc.boolean() }),
 );
 
 function bytes(length: number): fc.Arbitrary<Uint8Array> {

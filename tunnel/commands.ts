@@ -16,7 +16,17 @@ export type DeviceCommand =
   | { readonly op: "remove-allowed-ip"; readonly peer: number; readonly address: Uint8Array; readonly cidr: number }
   | { readonly op: "clear-allowed-ips"; readonly peer: number }
   /** End of a peer's block: start it, send the first keepalive, flush what is staged. */
-  | { readonly op: "peer-configured"; readonly peer: number };
+  | { readonly op: "peer-configured"; readonly peer: number }
+  /** The peer has names: a new list of candidates (candidates.ts) begins, empty until they are looked up. */
+  | { readonly op: "begin-candidates"; readonly peer: number }
+  /** A 48-byte record of endpoint.ts. */
+  | { readonly op: "candidate"; readonly peer: number; readonly record: Uint8Array }
+  /** The list is complete. If the peer has been silent, a handshake with all of them is to begin. */
+  | { readonly op: "end-candidates"; readonly peer: number; readonly isSilent: boolean }
+  /** The peer has no names any more. */
+  | { readonly op: "forget-candidates"; readonly peer: number }
+  /** The network around us has changed: a live session tells the peer where we are now, who has something to say calls. */
+  | { readonly op: "path-changed"; readonly peer: number };
 
 /** What the data plane itself must do; applied, and able to fail, before any device command of the same request. */
 export type PlaneCommand =

@@ -11,6 +11,7 @@ import { wipe } from "../crypto/bytes.ts";
 import type { Aead } from "../crypto/aead.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
 import { AllowedIps } from "./allowed_ips.ts";
+import { Candidates } from "./candidates.ts";
 import type { DeviceCommand } from "./commands.ts";
 import { type Context, type DeviceLog, drop, type HandshakeSecrets } from "./context.ts";
 import { CookieChecker } from "./cookie.ts";
@@ -276,6 +277,17 @@ export class Device {
         return allowedIps.removePeer(command.peer);
       case "peer-configured":
         return this.#peerConfigured(command.peer, now);
+      case "begin-candidates":
+        return (this.#peer(command.peer).candidates ??= new Candidates()).begin();
+      case "candidate":
+        return this.#peer(command.peer).candidates?.add(command.record);
+      case "end-candidates":
+        return this.#endCandidates(command.peer, command.isSilent, now);
+      case "forget-candidates":
+        this.#peer(command.peer).candidates = null;
+        return;
+      case "path-changed":
+        return this.#pathChanged(command.peer, now);
     }
   }
 
@@ -338,6 +350,26 @@ export class Device {
     this.#sessions.flushStaged(slot, now);
   }
 
+  /** A peer that was nowhere is where the first of its candidates is. */
+  #endCandidates(slot: number, isSilent: boolean, now: number): void {
+    const peer = this.#peer(slot);
+    if (this.#endpoints.isKnown(slot)) return this.#handshakes.tryCandidates(peer, isSilent, now);
+    const first = peer.candidates?.first ?? null;
+    if (first === null) return;
+    this.#endpoints.set(slot, first);
+    this.#peerConfigured(slot, now);
+  }
+
+  #pathChanged(slot: number, now: number): void {
+    const peer = this.#peer(slot);
+    const { timers, staging } = this.#context;
+    this.#endpoints.clearSource(slot);
+    const isLive = this.#transport.usableKeypair(slot, now) !== NONE;
+    const hasToSay = timers.persistentKeepalive(slot) > 0 || staging.has(slot);
+    if (!isLive && (!hasToSay || this.#handshakes.repeat(peer))) return;
+    if (this.#context.isUp) this.#sessions.sendKeepalive(slot, now);
+  }
+
   #startPeer(slot: number, now: number): void {
     this.#sessions.flushStaged(slot, now);
     if (this.#context.timers.persistentKeepalive(slot) > 0) this.#sendFirstKeepalive(slot, now);
@@ -365,7 +397,7 @@ export class Device {
 
   #timerActions(): ConstructorParameters<typeof Timers>[1] {
     return {
-      initiate: (peer, now) => this.#handshakes.initiate(peer, now),
+      initiate: (peer, now) => this.#handshakes.initiate(peer, now, true),
       sendKeepalive: (peer, now) => this.#sessions.sendKeepalive(peer, now),
       dropStaged: (peer) => {
         this.#dropStaged(peer, STAGING_EXPIRED);

@@ -15,6 +15,7 @@ import { handshakeReference, keypairReference, referencedHandshake, referencedKe
 import {
   INITIATIONS_SPACING,
   KEY_BYTES,
+  REJECT_AFTER_TIME,
   REKEY_TIMEOUT,
   TIMESTAMP_BYTES,
   UNDER_LOAD_AFTER,
@@ -40,6 +41,7 @@ import {
 } from "./messages.ts";
 import type { PeerEndpoints } from "./peer_endpoints.ts";
 import type { Identity, Peer } from "./peers.ts";
+import { Race } from "./race.ts";
 import type { RateLimiter } from "./rate_limiter.ts";
 import {
   BAD_COOKIE_REPLY,
@@ -89,6 +91,7 @@ export class Handshakes {
   readonly #limiter: RateLimiter;
   readonly #queue = new HandshakeQueue();
   readonly #scratchEndpoint: number;
+  readonly #race: Race;
   #underLoadAt = -Infinity;
   /** What `process` may still do: its work, and cookie replies. */
   #workLeft = 0;
@@ -106,6 +109,7 @@ export class Handshakes {
     this.#cookies = cookies;
     this.#limiter = limiter;
     this.#scratchEndpoint = context.tables.capacity.peers + SCRATCH_ENDPOINTS - 1;
+    this.#race = new Race(context, endpoints);
   }
 
   /** The two parts know each other; this closes the circle. */
@@ -307,8 +311,12 @@ export class Handshakes {
     this.initiate(peer, now);
   }
 
-  /** Sends an initiation, unless a handshake message went to the peer less than REKEY_TIMEOUT ago. */
-  initiate(slot: number, now: number): void {
+  /**
+   * Sends an initiation, unless a handshake message went to the peer less than REKEY_TIMEOUT ago.
+   *
+   * @param isSilent the peer has not answered: its candidates are tried as well, as they are without a session
+   */
+  initiate(slot: number, now: number, isSilent = false): void {
     const { tables, timers, identity, isUp, log } = this.#context;
     const peer = this.#context.peers.at(slot);
     if (!isUp) return;
@@ -325,8 +333,32 @@ export class Handshakes {
     timers.anyAuthenticatedPacketTraversal(slot, now);
     timers.anyAuthenticatedPacketSent(slot);
     this.#transmit(message, slot);
+    this.#race.sent(peer, message, isSilent || !this.#hasSession(slot, now));
     timers.handshakeInitiated(slot, now);
     log.debug(slot, "Sent a handshake initiation");
+  }
+
+  /**
+   * A peer's candidates are others now. Those that are new get the initiation that the others have had.
+   *
+   * @param isSilent the peer was silent when it was last looked at: a handshake with all of them begins, if it still is
+   */
+  tryCandidates(peer: Peer, isSilent: boolean, now: number): void {
+    const { candidates, slot } = peer;
+    const { timers } = this.#context;
+    if (candidates === null) return;
+    if (this.#race.isWaiting(peer)) {
+      if (isSilent || candidates.isRacing) this.#race.spread(peer);
+    } else if (isSilent && timers.isUnanswered(slot)) {
+      this.#endpoints.clearSource(slot);
+      timers.handshakeWanted(slot);
+      this.initiate(slot, now, true);
+    }
+  }
+
+  /** Sends the bytes of a waiting initiation once more, over another path. @returns false if none was kept */
+  repeat(peer: Peer): boolean {
+    return this.#context.isUp && this.#race.repeat(peer);
   }
 
   /** Erases a waiting initiation and frees its index. */
@@ -376,6 +408,12 @@ export class Handshakes {
   #transmit(message: Uint8Array, peer: number): void {
     this.#context.tables.txBytes[peer] += message.length;
     this.#write(message, peer, peer);
+  }
+
+  #hasSession(peer: number, now: number): boolean {
+    const { keypairs, tables } = this.#context;
+    const keypair = keypairs.current(peer);
+    return keypair !== NONE && now - tables.createdAt[keypair] < REJECT_AFTER_TIME;
   }
 
   #write(message: Uint8Array, endpoint: number, peer: number): void {

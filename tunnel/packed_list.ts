@@ -5,15 +5,15 @@
  * An item that was read shares its bytes with the list: erasing a key there erases it here.
  */
 
-/** No item is longer. */
-const MAX_ITEM_BYTES = 64;
-const FIRST_PIECE_BYTES = 256;
+/** No item is longer: a host name has at most 253 bytes. */
+const MAX_ITEM_BYTES = 320;
+const FIRST_PIECE_BYTES = 512;
 /** About 1,500 allowed IPs: what the data plane is given at a time, a millisecond's work. */
 const PIECE_BYTES = 32 * 1024;
 
 /** How items of one kind are written and read; what is read must equal what was written. */
 export interface Codec<T> {
-  /** Puts at most 64 bytes. */
+  /** Puts at most MAX_ITEM_BYTES. */
   write(item: T, to: Cursor): void;
   read(from: Cursor): T;
 }

@@ -7,6 +7,7 @@
  */
 import type { NoiseState } from "../crypto/noise.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
+import type { Candidates } from "./candidates.ts";
 import { CookieGenerator, CookieMemory } from "./cookie.ts";
 import { KEY_BYTES, TIMESTAMP_BYTES } from "./limits.ts";
 import { PublicKeys } from "./public_keys.ts";
@@ -38,6 +39,8 @@ class PeerArrays {
   readonly cookies: CookieMemory;
   /** Few wait for a response at a time. */
   readonly handshakes: Map<number, NoiseState> = new Map();
+  /** Few have names. */
+  readonly candidates: Map<number, Candidates> = new Map();
 
   constructor(suite: CryptoSuite, capacity: number) {
     this.suite = suite;
@@ -102,7 +105,9 @@ export class Peers {
 
   /** Erases every secret of the peer; the slot is free then. */
   remove(slot: number): void {
-    this.at(slot).wipe();
+    const peer = this.at(slot);
+    peer.wipe();
+    peer.candidates = null;
     this.#arrays.publicKeys.remove(slot);
   }
 }
@@ -140,6 +145,16 @@ export class Peer {
 
   set firstKeepaliveDue(isDue: boolean) {
     this.#arrays.firstKeepaliveDue[this.slot] = isDue ? 1 : 0;
+  }
+
+  /** Where else it may be; null for a peer without names. */
+  get candidates(): Candidates | null {
+    return this.#arrays.candidates.get(this.slot) ?? null;
+  }
+
+  set candidates(candidates: Candidates | null) {
+    if (candidates === null) this.#arrays.candidates.delete(this.slot);
+    else this.#arrays.candidates.set(this.slot, candidates);
   }
 
   /** Our initiation that waits for a response. */
@@ -217,6 +232,7 @@ export class Peer {
   wipeHandshake(): void {
     this.handshake?.wipe();
     this.#arrays.handshakes.delete(this.slot);
+    this.candidates?.forgetInitiation();
   }
 
   /** Erases every secret. */

@@ -28,7 +28,7 @@ const BLOCK_SLOTS = 1 << BLOCK_SHIFT;
 
 /** What expiries do; the device implements it. */
 export interface TimerActions {
-  /** Sends an initiation, unless one was sent less than REKEY_TIMEOUT ago. */
+  /** The peer has not answered: sends an initiation, unless one was sent less than REKEY_TIMEOUT ago. */
   initiate(peer: number, now: number): void;
   sendKeepalive(peer: number, now: number): void;
   dropStaged(peer: number): void;
@@ -152,6 +152,16 @@ export class Timers {
   /** After transport keys were derived, on either side. */
   sessionDerived(peer: number, now: number): void {
     this.#set(peer, ZERO_KEYS, now + ZERO_KEYS_AFTER);
+  }
+
+  /** Whether data or an initiation was sent, and nothing authenticated has come since. */
+  isUnanswered(peer: number): boolean {
+    return this.#pending(peer, NEW_HANDSHAKE) || this.#pending(peer, RETRANSMIT_HANDSHAKE);
+  }
+
+  /** Whether an initiation waits for its response, or for its time. */
+  isInitiating(peer: number): boolean {
+    return this.#pending(peer, RETRANSMIT_HANDSHAKE);
   }
 
   /** True once per session: the receiving initiator's last-minute handshake may be sent now. */
