@@ -49,10 +49,30 @@ export interface HostState {
   endpoints: Record<string, string>;
   /** The port that the system chose, so that `save` does not take it for the operator's wish; 0 if unknown. */
   port: number;
-  /** Who is bringing the interface up right now, null once it is up. */
+  /** What of the file is applied; null until the interface is up. */
+  applied: Applied | null;
+  /** Who is bringing the interface up or changing it right now, null if nobody is. */
   worker: Worker | null;
   /** In the order they were made. */
   changes: Change[];
+}
+
+/** What of a file is applied, as far as neither the interface nor `changes` tells. */
+export interface Applied {
+  /** The mark that the file names; 0 if it names none, and a mark was chosen where one is needed. */
+  readonly fwmark: number;
+  /** The kill switch was asked for at the command line. */
+  readonly isKillSwitchForced: boolean;
+  /** Endpoints as the file spells them, by public key in base64. */
+  readonly endpoints: Readonly<Record<string, string>>;
+  /** `address/cidr` of what we gave the interface; whatever else it has is somebody else's. */
+  readonly addresses: readonly string[];
+  /** `address/cidr table` of the routes that we added; without those of a table of our own, which `changes` imply. */
+  readonly routes: readonly string[];
+  readonly servers: readonly string[];
+  readonly search: readonly string[];
+  /** Hashes of the hooks that the interface came up with, by their key in the file. */
+  readonly hooks: Readonly<Record<string, string>>;
 }
 
 /** A process, told from another that got its number later. */
@@ -79,8 +99,17 @@ export function isSamePlace(a: Place, b: Place): boolean {
 
 /** Whether a process is still at work on the state. */
 export function isBusy({ place, worker }: HostState): boolean {
-  if (worker === null || worker.started === "" || place.boot !== currentPlace().boot) return false;
-  return startOf(worker.pid) === worker.started;
+  return worker !== null && place.boot === currentPlace().boot && isAlive(worker);
+}
+
+/** This process, for others to see whether it still runs. */
+export function thisProcess(): Worker {
+  return { pid: Deno.pid, started: startOf(Deno.pid) };
+}
+
+/** Whether a process of this boot still runs. */
+export function isAlive({ pid, started }: Worker): boolean {
+  return started !== "" && startOf(pid) === started;
 }
 
 /** The states in one directory. */
@@ -94,7 +123,6 @@ export class StateStore {
 
   /** A state without changes; it is not written yet. */
   create(name: string, file: string): HostState {
-    const worker = { pid: Deno.pid, started: startOf(Deno.pid) };
     return {
       version: VERSION,
       name,
@@ -103,7 +131,8 @@ export class StateStore {
       mark: 0,
       endpoints: {},
       port: 0,
-      worker,
+      applied: null,
+      worker: thisProcess(),
       changes: [],
     };
   }
@@ -224,9 +253,9 @@ export class Journal {
     });
   }
 
-  /** Writes down a change and then makes it. */
+  /** Writes down a change, unless the same was made before, and then makes it. */
   change<T>(change: Change, make: () => T): T {
-    this.state.changes.push(change);
+    if (!this.state.changes.some((each) => isSameThing(each, change))) this.state.changes.push(change);
     this.save();
     return make();
   }
