@@ -3,6 +3,7 @@ import { Command, CommanderError, Option } from "commander";
 import { basename } from "node:path";
 import process from "node:process";
 import { ENGINE_NAMES, MAX_THREADS } from "../mod.ts";
+import { applyCommands } from "./apply.ts";
 import { checkCommand } from "./check.ts";
 import { completionCommand } from "./completion.ts";
 import { type InterfaceOptions, runInterface } from "./interface.ts";
@@ -54,6 +55,7 @@ export function createProgram(args: readonly string[], result: { code: number })
     pubkeyCommand(),
     ...wgCommands(result),
     ...quickCommands(),
+    ...applyCommands(result),
     checkCommand(result),
     completionCommand(),
     versionCommand(),

@@ -8,6 +8,7 @@ import { HostError } from "./host_error.ts";
 import { assignAddress, assignRoute, claimTable, discoverMtu, isCovered, type Prefix, takeDefault } from "./routing.ts";
 import { withNetlink } from "./routing.ts";
 import { type Journal, unlessAbsent } from "./state.ts";
+import { withSysctl } from "./sysctl.ts";
 
 /** Whether there is an interface of this name. */
 export function isLink(name: string): boolean {
@@ -58,9 +59,16 @@ export class HostLink implements Disposable {
     assignAddress(this.#netlink, this.index, prefix, text);
   }
 
-  /** Does nothing if the interface has not got it. */
-  removeAddress({ address, cidr }: Prefix): void {
-    unlessAbsent(() => deleteAddress(this.#netlink, this.index, address, cidr), EADDRNOTAVAIL);
+  /**
+   * Removes what the interface has of these. Where a setting would have the kernel remove an address's neighbours in
+   * the same network with it, it is told otherwise meanwhile.
+   */
+  removeAddresses(prefixes: readonly Prefix[]): void {
+    withSysctl(`net/ipv4/conf/${this.name}/promote_secondaries`, "1", () => {
+      for (const { address, cidr } of prefixes) {
+        unlessAbsent(() => deleteAddress(this.#netlink, this.index, address, cidr), EADDRNOTAVAIL);
+      }
+    });
   }
 
   get mtu(): number {

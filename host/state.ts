@@ -6,6 +6,8 @@ import { ENOENT, SyscallError } from "../ffi/errno.ts";
 import { readTextFile } from "../ffi/file.ts";
 import type { Rule } from "../ffi/rule.ts";
 import { HostError } from "./host_error.ts";
+import { readIfThere, removeIfThere, replacePrivately } from "./private_file.ts";
+import { trialPath } from "./trial.ts";
 
 export const STATE_DIRECTORY = "/run/culvert";
 
@@ -139,40 +141,20 @@ export class StateStore {
 
   /** The state of an interface, null if there is none. @throws {HostError} if it cannot be read */
   load(name: string): HostState | null {
-    let text: string;
-    try {
-      text = Deno.readTextFileSync(this.#path(name));
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return null;
-      throw error;
-    }
-    return this.#parse(name, text);
+    const text = readIfThere(this.#path(name));
+    return text === null ? null : this.#parse(name, text);
   }
 
   /** Writes a state; a reader sees the former one or this one. */
   save(state: HostState): void {
-    this.#makeDirectory();
-    const path = this.#path(state.name);
-    const draft = `${path}.new`;
-    const file = Deno.openSync(draft, { write: true, create: true, truncate: true, mode: 0o600 });
-    try {
-      const bytes = new TextEncoder().encode(`${JSON.stringify(state, null, 2)}\n`);
-      for (let written = 0; written < bytes.length;) written += file.writeSync(bytes.subarray(written));
-      file.syncSync();
-    } finally {
-      file.close();
-    }
-    Deno.renameSync(draft, path);
+    this.makeDirectory();
+    replacePrivately(this.#path(state.name), state);
   }
 
+  /** With a change that waits to be confirmed: nothing is left that it could be taken back from. */
   remove(name: string): void {
-    for (const path of [this.#path(name), `${this.#path(name)}.new`]) {
-      try {
-        Deno.removeSync(path);
-      } catch (error) {
-        if (!(error instanceof Deno.errors.NotFound)) throw error;
-      }
-    }
+    removeIfThere(this.#path(name));
+    removeIfThere(trialPath(this.directory, name));
   }
 
   /** Names of all interfaces with a state, in alphabetical order. */
@@ -196,7 +178,7 @@ export class StateStore {
   /** Runs `f` while no other process of culvert does the same. */
   locked<T>(f: () => T): T {
     if (this.#isLocked) return f();
-    this.#makeDirectory();
+    this.makeDirectory();
     const file = Deno.openSync(`${this.directory}/${LOCK_FILE}`, { write: true, create: true, mode: 0o600 });
     try {
       file.lockSync(true);
@@ -209,7 +191,7 @@ export class StateStore {
     }
   }
 
-  #makeDirectory(): void {
+  makeDirectory(): void {
     Deno.mkdirSync(this.directory, { recursive: true, mode: 0o700 });
   }
 
