@@ -57,14 +57,15 @@ export class TunnelChange {
     const { host } = this.#plan;
     this.#writeDownBoth();
     if (host.mtu !== null) this.#link.bringUp(host.mtu);
-    for (const text of host.addAddresses) this.#link.addAddress(prefixOf(text), text);
-    const passes = this.#preparePasses();
+    this.#addAddresses();
+    const passes = [...this.#stalePasses(), ...this.#preparePasses()];
     await this.#configure();
     this.#options.check();
     this.#setKillSwitch();
     if (host.dns) await this.#setNameServers();
     this.#addRoutes();
     for (const family of host.move) await this.#full.move(family, this.#present.mark, this.#mark);
+    if (host.move.length > 0) this.#journal.state.mark = this.#mark;
     for (const family of host.take) await this.#full.take(family, this.#mark);
     this.#options.check();
     for (const family of host.release) await this.#full.release(family, this.#present.mark);
@@ -87,11 +88,29 @@ export class TunnelChange {
     if (this.#plan.mark === MARK_TO_CHOOSE) this.#mark = this.#link.claimTable(this.#journal);
   }
 
+  /** An IPv6 address cannot be there with two prefixes. */
+  #addAddresses(): void {
+    const { addAddresses, removeAddresses } = this.#plan.host;
+    const bare = (text: string): string => text.replace(/\/.*/, "");
+    const inTheWay = removeAddresses.filter((text) =>
+      text.includes(":") && addAddresses.some((added) => bare(added) === bare(text))
+    );
+    this.#link.removeAddresses(inTheWay.map(prefixOf));
+    for (const text of addAddresses) this.#link.addAddress(prefixOf(text), text);
+  }
+
   /** Before encrypted packets carry another mark, all that would hold them up or lead them in must know it. */
   #preparePasses(): Change[] {
-    if (this.#plan.mark === null || this.#plan.mark === 0) return [];
-    if (this.#present.killSwitch) widenKillSwitch(this.#journal, this.#mark);
-    return this.#present.begun.map((family) => this.#full.prepareMove(family, this.#mark));
+    const mark = this.#mark;
+    if (mark === 0) return [];
+    if (this.#present.killSwitch) widenKillSwitch(this.#journal, mark);
+    return mark === this.#present.mark ? [] : this.#present.begun.map((family) => this.#full.prepareMove(family, mark));
+  }
+
+  /** What a change that failed has left of them. */
+  #stalePasses(): Change[] {
+    const wanted = this.#target.passes?.map((pass) => JSON.stringify(pass));
+    return wanted === undefined ? [] : this.#full.passes().filter((pass) => !wanted.includes(JSON.stringify(pass)));
   }
 
   async #configure(): Promise<void> {
@@ -105,9 +124,7 @@ export class TunnelChange {
 
   #setKillSwitch(): void {
     if (this.#plan.host.killSwitch === true) loadKillSwitch(this.#journal, this.#mark);
-    else if (this.#present.killSwitch && this.#target.killSwitch && this.#plan.mark !== null) {
-      narrowKillSwitch(this.#journal, this.#mark);
-    }
+    else if (this.#present.killSwitch && this.#target.killSwitch) narrowKillSwitch(this.#journal, this.#mark);
   }
 
   async #setNameServers(): Promise<void> {

@@ -1,5 +1,5 @@
 /** What differs around the interface: addresses, routes, rules, MTU, name servers, kill switch. Pure. */
-import type { Difference, HostPlan } from "./tunnel_diff.ts";
+import { type Difference, type HostPlan, MARK_TO_CHOOSE } from "./tunnel_diff.ts";
 import type { Family } from "../host/full_tunnel.ts";
 import { TABLE_MAIN } from "../host/routing.ts";
 import type { Applied } from "../host/state.ts";
@@ -66,7 +66,8 @@ function planDefaults(
   for (const family of release) {
     differences.push({ op: "remove", what: "default-route", from: `IPv${family}`, to: null });
   }
-  return { take, move: mark === null ? [] : stay, release };
+  const isMoved = mark === MARK_TO_CHOOSE || target.fwmark !== present.mark;
+  return { take, move: isMoved ? stay : [], release };
 }
 
 function shownRoute(text: string): string {

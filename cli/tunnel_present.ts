@@ -6,7 +6,7 @@ import { hasKillSwitch } from "../host/firewall.ts";
 import { FAMILIES, type Family, type FullTunnel } from "../host/full_tunnel.ts";
 import type { HostLink } from "../host/host_link.ts";
 import { TABLE_MAIN } from "../host/routing.ts";
-import type { Applied, HostState } from "../host/state.ts";
+import type { Applied, Change, HostState } from "../host/state.ts";
 import type { PeerTarget, Target } from "./tunnel_target.ts";
 import { parseRouteText, routeText } from "./tunnel_wish.ts";
 
@@ -27,6 +27,8 @@ export interface Present {
   readonly mtu: number;
   readonly isUp: boolean;
   readonly killSwitch: boolean;
+  /** Rules of ours that lead marked packets past the tunnel. */
+  readonly passes: readonly Change[];
   /** What is written down. */
   readonly mark: number;
   readonly port: number;
@@ -54,6 +56,7 @@ export function readPresent(
     mtu: link.mtu,
     isUp: link.isUp,
     killSwitch: hasKillSwitch(state),
+    passes: full.passes(),
     mark,
     port,
     applied,
@@ -79,6 +82,7 @@ export function asTarget(present: Present): Target {
     routes: applied.routes.filter((route) => present.routes.includes(route)),
     defaults: present.defaults,
     killSwitch: present.killSwitch,
+    passes: present.passes,
     applied,
   };
 }

@@ -14,7 +14,7 @@ import { publicKey } from "../crypto/x25519.ts";
 import type { Family } from "../host/full_tunnel.ts";
 import type { HostLink } from "../host/host_link.ts";
 import type { Prefix } from "../host/routing.ts";
-import type { Applied, HostState } from "../host/state.ts";
+import type { Applied, Change, HostState } from "../host/state.ts";
 import { parseEndpoint } from "../tunnel/address_text.ts";
 import type { QuickConfig } from "./quick_config.ts";
 import { appliedOf, endpointAddresses, outsideNetworks, planRoutes, prefixOf, routeText } from "./tunnel_wish.ts";
@@ -53,6 +53,8 @@ export interface Target {
   /** Families that are taken as a whole, by a table of our own. */
   readonly defaults: readonly Family[];
   readonly killSwitch: boolean;
+  /** Rules that lead marked packets past the tunnel: no others are to be left; null for those that there are. */
+  readonly passes: readonly Change[] | null;
   /** What is to be written down once all this is so. */
   readonly applied: Applied;
 }
@@ -99,6 +101,7 @@ export async function targetOfFile(
     routes,
     defaults: plan.defaults.map(familyOf),
     killSwitch,
+    passes: null,
     applied: appliedOf(config, routes, applied.isKillSwitchForced, applied),
   };
 }

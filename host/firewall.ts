@@ -40,7 +40,7 @@ import {
   udpPorts,
 } from "../ffi/nft_expression.ts";
 import { HostError } from "./host_error.ts";
-import { type HostState, type Journal, type StateStore, unlessAbsent } from "./state.ts";
+import { type Change, type HostState, type Journal, type StateStore, unlessAbsent } from "./state.ts";
 
 const PRIORITY_RAW = -300;
 const PRIORITY_MANGLE = -150;
@@ -145,16 +145,18 @@ export function hasKillSwitch({ changes }: HostState): boolean {
 /** Lets a further mark of the same interface through, while it changes from one to the other. */
 export function widenKillSwitch(journal: Journal, mark: number): void {
   const { store, state } = journal;
-  store.locked(() =>
-    journal.change({ kind: "kill-switch", mark }, () => commitKillSwitch(killSwitches([...store.others(state), state])))
-  );
+  if (state.changes.some((change) => change.kind === "kill-switch" && change.mark === mark)) return;
+  const commit = (): void => commitKillSwitch(killSwitches([...store.others(state), state]));
+  store.locked(() => journal.change({ kind: "kill-switch", mark }, commit));
 }
 
 /** Lets no mark of the interface through any more but this one. */
 export function narrowKillSwitch(journal: Journal, mark: number): void {
   const { store, state } = journal;
+  const isOther = (change: Change): boolean => change.kind === "kill-switch" && change.mark !== mark;
+  if (!state.changes.some(isOther)) return;
   store.locked(() => {
-    state.changes = state.changes.filter((change) => change.kind !== "kill-switch" || change.mark === mark);
+    state.changes = state.changes.filter((change) => !isOther(change));
     commitKillSwitch(killSwitches([...store.others(state), state]));
     journal.save();
   });

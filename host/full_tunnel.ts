@@ -65,6 +65,13 @@ export class FullTunnel {
     return withNetlink((netlink) => leadPast(this.#journal, netlink, family, to));
   }
 
+  /** All rules of ours by which what carries some mark passes by the tunnel. */
+  passes(): Change[] {
+    return this.#journal.state.changes.filter((change) =>
+      change.kind === "rule" && !change.rule.isInverted && change.rule.fwmark !== 0
+    );
+  }
+
   /** Changes the mark and table of a family that is taken. Encrypted packets carry the new mark already. */
   async move(family: Family, from: number, to: number): Promise<void> {
     const former = this.#rules(family).filter(({ rule }) => rule.isInverted);

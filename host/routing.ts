@@ -13,6 +13,7 @@ import { getLink } from "../ffi/link.ts";
 import { type Netlink, openNetlink } from "../ffi/netlink.ts";
 import { addRoute, listRoutes, lookUpRoute, type Route, ROUTE_UNICAST, TABLE_MAIN } from "../ffi/route.ts";
 import { addRule, listRules, type Rule } from "../ffi/rule.ts";
+import { formatAddress } from "../tunnel/address_text.ts";
 import { HostError } from "./host_error.ts";
 import type { Change, Journal } from "./state.ts";
 
@@ -94,7 +95,7 @@ export function assignRoute(netlink: Netlink, index: number, { address, cidr }: 
   } catch (error) {
     if (!(error instanceof SyscallError)) throw error;
     const remedy = error.errno === EEXIST ? "; another interface has that route" : "";
-    throw new HostError(`cannot add a route: ${error.message}${remedy}`);
+    throw new HostError(`cannot add the route ${formatAddress(address)}/${cidr}: ${error.message}${remedy}`);
   }
 }
 
