@@ -1,7 +1,7 @@
 /** A host whose tunnel's file changes while it is up: the same keys in every version, and all there is to compare. */
 
 import { type KeyPair, makeKeys } from "./daemon.ts";
-import { must, type Output } from "./process.ts";
+import { exists, must, type Output } from "./process.ts";
 import { hasState, type HostView, nameOf, QuickHost } from "./quick_host.ts";
 
 /** One version of a file. */
@@ -84,8 +84,19 @@ export class ApplyHost implements AsyncDisposable {
     return { ...view, dump: [device.join(" "), ...settled.map((peer) => peer.join(" ")).sort()] };
   }
 
+  /** Whether a change waits to be confirmed. */
+  get isOnTrial(): boolean {
+    return exists(this.trialFile);
+  }
+
+  get trialFile(): string {
+    return `/run/culvert/${this.name}.trial`;
+  }
+
+  /** With what a test that failed has left. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.quick[Symbol.asyncDispose]();
+    if (this.isOnTrial) await Deno.remove(this.trialFile);
   }
 }
 

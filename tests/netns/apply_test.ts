@@ -231,6 +231,23 @@ netnsTest("culvert apply that fails in the middle restores what was", NEEDS, asy
   deepEqual(await host.view(), before);
 });
 
+netnsTest("culvert apply restores the host when the interface refuses its part", [...NEEDS, "ncat"], async () => {
+  await using host = await ApplyHost.open();
+  const before = await host.view();
+  await host.up({ interface: [...BASE, "# @kill-switch = on"], peers: { 0: FULL } });
+  const holder = await host.quick.host.takePort(53000);
+  const view = await host.view();
+  await host.write({ interface: ["ListenPort = 53000", "Address = 10.10.0.1/24", "FwMark = 5"], peers: { 0: FULL } });
+  const { code, stderr } = await host.run("apply", host.file);
+  equal(code, 1);
+  match(stderr, /^culvert: [^\n]*Address already in use\n$/);
+  const restored = await host.view();
+  deepEqual(restored, view, differing(restored, view));
+  await holder[Symbol.asyncDispose]();
+  await host.down();
+  deepEqual(await host.view(), before);
+});
+
 netnsTest("culvert apply refuses what it cannot do in one line, and changes nothing", NEEDS, async () => {
   await using host = await ApplyHost.open();
   const version = { interface: BASE, peers: { 0: SPLIT } };
