@@ -120,8 +120,8 @@ export { publicKey } from "./crypto/x25519.ts";
 export { generatePresharedKey, generatePrivateKey } from "./host/keys.ts";
 
 // The data plane.
-export { DataPlane, type DataPlaneOptions, defaultThreads, MAX_THREADS } from "./plane/data_plane.ts";
-export { ENGINE_NAMES } from "./plane/engines.ts";
+export { DataPlane, type DataPlaneOptions, defaultThreads } from "./plane/data_plane.ts";
+export { ENGINE_NAMES, MAX_THREADS } from "./plane/choices.ts";
 
 // Control.
 export { Configuration, type ConfigurationOptions, type ConfigurationTarget } from "./control/configuration.ts";

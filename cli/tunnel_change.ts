@@ -11,7 +11,7 @@ import { type Family, FullTunnel } from "../host/full_tunnel.ts";
 import { HostError } from "../host/host_error.ts";
 import { HostLink } from "../host/host_link.ts";
 import { TABLE_MAIN } from "../host/routing.ts";
-import type { Change, Journal } from "../host/state.ts";
+import type { Applied, Change, Journal } from "../host/state.ts";
 import { undoSome } from "../host/undo.ts";
 import { MARK_TO_CHOOSE, type Plan, without } from "./tunnel_diff.ts";
 import type { Present } from "./tunnel_present.ts";
@@ -72,19 +72,22 @@ export class TunnelChange {
     await this.#undo(passes);
     await this.#removeRest();
     if (this.#plan.mark === 0) await changeInterface(this.#link.name, { ...emptyChange(), fwmark: 0 });
-    await this.#writeDown();
+    await this.#finish();
   }
 
   /** Until all is done, what is there may be of the former kind or of the new one. */
   #writeDownBoth(): void {
     const { state } = this.#journal;
     const { applied } = this.#target;
-    state.applied = {
+    const both: Applied = {
       ...applied,
-      addresses: [...new Set([...this.#present.applied.addresses, ...applied.addresses])],
-      routes: [...new Set([...this.#present.applied.routes, ...applied.routes])],
+      addresses: union(this.#present.applied.addresses, applied.addresses),
+      routes: union(this.#present.applied.routes, applied.routes),
     };
-    this.#journal.save();
+    if (JSON.stringify(both) !== JSON.stringify(state.applied)) {
+      state.applied = both;
+      this.#journal.save();
+    }
     if (this.#plan.mark === MARK_TO_CHOOSE) this.#mark = this.#link.claimTable(this.#journal);
   }
 
@@ -192,13 +195,13 @@ export class TunnelChange {
     throw new HostError(`something of what ${this.#link.name} was before cannot be undone`);
   }
 
-  async #writeDown(): Promise<void> {
+  /** It is written down when the tunnel is released. */
+  async #finish(): Promise<void> {
     const { state } = this.#journal;
     const { defaults, killSwitch, isPortChosen, listenPort, applied } = this.#target;
     state.mark = defaults.length > 0 || killSwitch ? this.#mark : 0;
     state.port = !isPortChosen ? 0 : listenPort !== 0 ? listenPort : await this.#chosenPort();
     state.applied = applied;
-    this.#journal.save();
   }
 
   async #chosenPort(): Promise<number> {
@@ -206,6 +209,10 @@ export class TunnelChange {
     wipeStatus(status);
     return status.listenPort;
   }
+}
+
+function union(a: readonly string[], b: readonly string[]): string[] {
+  return [...new Set([...a, ...b])];
 }
 
 function addressKey({ address, cidr }: { readonly address: Uint8Array; readonly cidr: number }): string {

@@ -80,8 +80,9 @@ export async function targetOfFile(
   const { config } = quick;
   const { applied } = state;
   const peers = peersOf(config);
-  await findEndpoints(config, peers, state, status, lookUp);
-  const { table, mtu, listenPort } = config.interface;
+  const running = new Set(status.peers.map(({ publicKey }) => encodeBase64(publicKey)));
+  await findEndpoints(config, peers, state, running, lookUp);
+  const { table, listenPort } = config.interface;
   const addresses = [...new Set(config.interface.addresses.map(formatPrefix))];
   const allowed = [...peers.values()].flatMap(({ allowedIps }) => allowedIps.map(prefixOf));
   const plan = planRoutes(allowed, table, (prefixes) => outsideNetworks(addresses.map(prefixOf), prefixes));
@@ -89,6 +90,7 @@ export async function targetOfFile(
   const mark = config.interface.fwmark ?? 0;
   const isMarkChosen = mark === 0 && (plan.defaults.length > 0 || killSwitch);
   const routes = plan.routes.map(routeText);
+  const mtu = mtuOf(config, peers, state, status, link);
   return {
     privateKey: clamped(config.interface.privateKey),
     listenPort: listenPort || state.port,
@@ -97,12 +99,12 @@ export async function targetOfFile(
     isMarkChosen,
     peers,
     addresses,
-    mtu: mtu ?? link.discoverMtu(endpointsOf(peers), status.fwmark),
+    mtu,
     routes,
     defaults: plan.defaults.map(familyOf),
     killSwitch,
     passes: null,
-    applied: appliedOf(config, routes, applied.isKillSwitchForced, applied),
+    applied: appliedOf(config, routes, mtu, applied.isKillSwitchForced, applied),
   };
 }
 
@@ -159,21 +161,34 @@ async function findEndpoints(
   config: Config,
   peers: ReadonlyMap<string, PeerTarget>,
   state: HostState & { readonly applied: Applied },
-  status: DeviceStatus,
+  running: ReadonlySet<string>,
   lookUp: LookUp,
 ): Promise<void> {
-  const running = new Map(status.peers.map((peer) => [encodeBase64(peer.publicKey), peer]));
   for (const { publicKey, endpoint } of config.peers) {
     const key = encodeBase64(publicKey);
     const peer = peers.get(key);
     if (endpoint === null || peer?.endpointText !== formatEndpointText(endpoint)) continue;
     const text = peer.endpointText;
-    const isNumeric = parseEndpoint(text, interfaceIndex) !== null;
-    const isKnown = running.has(key) && !isOtherEndpoint(text, state.applied.endpoints[key] ?? null);
-    if (isNumeric) peer.endpoint = text;
-    else if (isKnown) peer.endpoint = state.endpoints[text] ?? running.get(key)?.endpoint ?? null;
+    if (running.has(key) && !isOtherEndpoint(text, state.applied.endpoints[key] ?? null)) {
+      peer.endpoint = state.endpoints[text] ?? text;
+    } else if (parseEndpoint(text, interfaceIndex) !== null) peer.endpoint = text;
     else peer.endpoint = await lookUp(endpoint);
   }
+}
+
+/** What `up` would find; with the same endpoints, what was found when they were last applied. */
+function mtuOf(
+  config: Config,
+  peers: ReadonlyMap<string, PeerTarget>,
+  { applied }: HostState & { readonly applied: Applied },
+  status: DeviceStatus,
+  link: HostLink,
+): number {
+  if (config.interface.mtu !== null) return config.interface.mtu;
+  const named = [...peers].filter(([, { endpointText }]) => endpointText !== null);
+  const areSame = named.length === Object.keys(applied.endpoints).length &&
+    named.every(([key, { endpointText }]) => !isOtherEndpoint(endpointText, applied.endpoints[key] ?? null));
+  return areSame && applied.mtu !== 0 ? applied.mtu : link.discoverMtu(endpointsOf(peers), status.fwmark);
 }
 
 function endpointsOf(peers: ReadonlyMap<string, PeerTarget>): Uint8Array[] {

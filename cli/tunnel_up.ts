@@ -14,14 +14,9 @@ import { runHook } from "../host/programs.ts";
 import { type Prefix, TABLE_MAIN } from "../host/routing.ts";
 import { currentPlace, type HostState, isBusy, isSamePlace, Journal, StateStore } from "../host/state.ts";
 import { undoChanges } from "../host/undo.ts";
-import {
-  continueInBackground,
-  type DeviceStatus,
-  formatEndpoint,
-  parseAddress,
-  parseEndpoint,
-  wipeStatus,
-} from "../mod.ts";
+import { type DeviceStatus, wipeStatus } from "../control/uapi_status.ts";
+import { continueInBackground } from "../host/process.ts";
+import { formatEndpoint, parseAddress, parseEndpoint } from "../tunnel/address_text.ts";
 import { DETACHED } from "./environment.ts";
 import { OperatorError } from "./errors.ts";
 import type { Interruption } from "./interruption.ts";
@@ -129,7 +124,7 @@ class Start {
     }
     await this.#route(link);
     await this.#runHooks(postUp);
-    await this.#finish();
+    await this.#finish(link);
   }
 
   async #startInterface(): Promise<void> {
@@ -252,11 +247,11 @@ class Start {
     return mark;
   }
 
-  async #finish(): Promise<void> {
+  async #finish(link: HostLink): Promise<void> {
     const { state } = this.#journal;
     const { config, killSwitch } = this.#quick;
     if (config.interface.listenPort === null) state.port = await this.#ask(({ listenPort }) => listenPort);
-    state.applied = appliedOf(config, this.#routes, this.#options.killSwitch && !killSwitch, null);
+    state.applied = appliedOf(config, this.#routes, link.mtu, this.#options.killSwitch && !killSwitch, null);
     state.worker = null;
     this.#journal.save();
   }

@@ -86,11 +86,13 @@ export function endpointAddresses(endpoints: readonly (string | null)[]): Uint8A
  * What is to be written down of a file once it is applied.
  *
  * @param routes that were added for it, as `routeText` has them
+ * @param mtu of the interface
  * @param former what was written down before: the hooks stay those that the interface came up with
  */
 export function appliedOf(
   config: Config,
   routes: readonly string[],
+  mtu: number,
   isKillSwitchForced: boolean,
   former: Applied | null,
 ): Applied {
@@ -100,6 +102,7 @@ export function appliedOf(
   );
   return {
     fwmark: fwmark ?? 0,
+    mtu: config.interface.mtu === null ? mtu : 0,
     isKillSwitchForced,
     endpoints: Object.fromEntries(named),
     addresses: [...new Set(addresses.map(formatPrefix))],

@@ -63,6 +63,8 @@ export interface HostState {
 export interface Applied {
   /** The mark that the file names; 0 if it names none, and a mark was chosen where one is needed. */
   readonly fwmark: number;
+  /** The MTU that was found, which holds until the endpoints change; 0 if the file gives one. */
+  readonly mtu: number;
   /** The kill switch was asked for at the command line. */
   readonly isKillSwitchForced: boolean;
   /** Endpoints as the file spells them, by public key in base64. */

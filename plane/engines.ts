@@ -5,10 +5,8 @@
 import { type Aead, ENGINE_BYTES } from "../crypto/aead.ts";
 import { createKernelAead } from "../crypto/kernel_aead.ts";
 import { createNobleAead } from "../crypto/noble_aead.ts";
+import { ENGINE_NAMES } from "./choices.ts";
 import { createNativeAead } from "./native_aead.ts";
-
-/** What `--engine` takes. */
-export const ENGINE_NAMES: readonly string[] = ["auto", "kernel", "kernel-wide", "native", "noble"];
 
 type Create = (memory: WebAssembly.Memory) => Aead | null;
 

@@ -4,7 +4,8 @@ import { testAeadConformance } from "../crypto/aead_conformance.ts";
 import { createKernelAead } from "../crypto/kernel_aead.ts";
 import { createNobleAead } from "../crypto/noble_aead.ts";
 import { libcrypto } from "../ffi/libcrypto.ts";
-import { createEngine, ENGINE_NAMES, enginesBySize } from "./engines.ts";
+import { ENGINE_NAMES } from "./choices.ts";
+import { createEngine, enginesBySize } from "./engines.ts";
 
 // Loaded once for the thread and never closed: not the leak of one test.
 libcrypto();
