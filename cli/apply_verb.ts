@@ -1,4 +1,6 @@
 /** What `apply` and `confirm` do, loaded only when one of them is asked for. */
+import { readInterface } from "../control/interface_client.ts";
+import { type DeviceStatus, wipeStatus } from "../control/uapi_status.ts";
 import { HostLink } from "../host/host_link.ts";
 import { Journal, StateStore } from "../host/state.ts";
 import type { ApplyWords } from "./apply.ts";
@@ -84,16 +86,21 @@ class Application {
 
   /** @returns whether a confirmation is to be waited for */
   async #read(place: ConfigPlace, state: UpState): Promise<boolean> {
-    const quick = readQuickConfig(place, (message) => printError(`${message}\n`));
+    // The interface answers while the file is read.
+    const reading = readInterface(place.name);
+    let quick: QuickConfig | null = null;
     try {
+      quick = readQuickConfig(place, (message) => printError(`${message}\n`));
       refuseMistakes(quick);
-      return await this.#apply(quick, state);
+      return await this.#apply(quick, state, reading);
     } finally {
-      wipeQuickConfig(quick);
+      if (quick !== null) wipeQuickConfig(quick);
+      // Its failure was thrown already, or what was thrown before it counts.
+      reading.then(wipeStatus, () => {});
     }
   }
 
-  async #apply(quick: QuickConfig, state: UpState): Promise<boolean> {
+  async #apply(quick: QuickConfig, state: UpState, reading: Promise<DeviceStatus>): Promise<boolean> {
     using interruption = new Interruption();
     using link = HostLink.find(quick.name);
     using comparison = await compareTunnel(
@@ -101,6 +108,7 @@ class Application {
       state,
       this.#store,
       link,
+      reading,
       (task) => interruption.unless(task),
     );
     const { plan } = comparison;

@@ -1,6 +1,6 @@
 /** Making a tunnel that is up what its file says, by changing what differs and nothing else. */
 import { formatEndpointText } from "../config/config_writer.ts";
-import { lintConfig } from "../config/lint.ts";
+import { lintScanned } from "../config/lint.ts";
 import type { EndpointText } from "../config/values.ts";
 import { readInterface } from "../control/interface_client.ts";
 import { type DeviceStatus, wipeStatus } from "../control/uapi_status.ts";
@@ -73,22 +73,28 @@ export function releaseTunnel(store: StateStore, state: UpState): void {
 }
 
 /** @throws {OperatorError} for the first of the mistakes with which a tunnel cannot work */
-export function refuseMistakes({ text, file }: QuickConfig): void {
-  const mistake = lintConfig(text, { file, servicePort }).find(({ level }) => level === "error");
+export function refuseMistakes({ lines, scanned, file }: QuickConfig): void {
+  const mistake = lintScanned(lines, scanned, { file, servicePort }).find(({ level }) => level === "error");
   if (mistake === undefined) return;
   const { line, message, remedy } = mistake;
   throw new OperatorError(`${line === 0 ? file : `${file}:${line}`}: ${message}; ${remedy}`);
 }
 
-/** Compares a tunnel with its file; nothing is changed. @throws {OperatorError} */
+/**
+ * Compares a tunnel with its file; nothing is changed.
+ *
+ * @param reading the interface's own state, asked for as early as possible
+ * @throws {OperatorError}
+ */
 export async function compareTunnel(
   quick: QuickConfig,
   state: UpState,
   store: StateStore,
   link: HostLink,
+  reading: Promise<DeviceStatus>,
   wait: <T>(task: Promise<T>) => Promise<T>,
 ): Promise<Comparison> {
-  const status = await readInterface(quick.name);
+  const status = await reading;
   try {
     const found: Record<string, string> = {};
     const target = await targetOfFile(quick, state, status, link, lookUpInto(found, wait));
