@@ -2,6 +2,7 @@
 import { readInterface } from "../control/interface_client.ts";
 import { type DeviceStatus, wipeStatus } from "../control/uapi_status.ts";
 import { HostLink } from "../host/host_link.ts";
+import { setPriority } from "node:os";
 import { Journal, StateStore } from "../host/state.ts";
 import type { ApplyWords } from "./apply.ts";
 import { OperatorError } from "./errors.ts";
@@ -35,15 +36,29 @@ import {
 import { wantsColors } from "./wg_colors.ts";
 import { removeTrial } from "../host/trial.ts";
 
+/** As `nice` counts. */
+const LOWER_PRIORITY = 10;
+
 /** Runs `apply NAME|FILE`. @returns the exit code @throws {OperatorError} */
 export async function applyVerb(word: string, words: ApplyWords): Promise<number> {
   requireRoot("apply");
+  stepBack();
   const store = new StateStore();
   if (Deno.env.get(GUARDIAN) === "1") return await guardTrial(store, word);
   try {
     return await new Application(store, word, words).run();
   } catch (error) {
     throw asOperatorError(error);
+  }
+}
+
+/** On a machine whose processors are busy with packets, these go first. */
+function stepBack(): void {
+  try {
+    setPriority(LOWER_PRIORITY);
+  } catch (error) {
+    // Nothing depends on it.
+    if (!(error instanceof Error)) throw error;
   }
 }
 
