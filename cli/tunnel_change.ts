@@ -9,7 +9,7 @@ import { exchangeNameServers, setNameServers } from "../host/dns.ts";
 import { loadKillSwitch, narrowKillSwitch, widenKillSwitch } from "../host/firewall.ts";
 import { type Family, FullTunnel } from "../host/full_tunnel.ts";
 import { HostError } from "../host/host_error.ts";
-import { HostLink } from "../host/host_link.ts";
+import type { HostLink } from "../host/host_link.ts";
 import { TABLE_MAIN } from "../host/routing.ts";
 import type { Applied, Change, Journal } from "../host/state.ts";
 import { undoSome } from "../host/undo.ts";
