@@ -36,6 +36,8 @@ import {
 import { wantsColors } from "./wg_colors.ts";
 import { removeTrial } from "../host/trial.ts";
 
+/** Turns of the event loop in which a socket connects and takes a short request. */
+const TURNS_TO_ASK = 3;
 /** As `nice` counts. */
 const LOWER_PRIORITY = 10;
 
@@ -101,16 +103,18 @@ class Application {
 
   /** @returns whether a confirmation is to be waited for */
   async #read(place: ConfigPlace, state: UpState): Promise<boolean> {
-    // The interface answers while the file is read.
+    // The interface answers while the file is read, which takes the whole thread: the question must be out before.
     const reading = readInterface(place.name);
+    // Its failure is told where it is awaited, or what was thrown before counts.
+    reading.catch(() => {});
     let quick: QuickConfig | null = null;
     try {
+      for (let turn = 0; turn < TURNS_TO_ASK; turn++) await new Promise((resolve) => setTimeout(resolve));
       quick = readQuickConfig(place, (message) => printError(`${message}\n`));
       refuseMistakes(quick);
       return await this.#apply(quick, state, reading);
     } finally {
       if (quick !== null) wipeQuickConfig(quick);
-      // Its failure was thrown already, or what was thrown before it counts.
       reading.then(wipeStatus, () => {});
     }
   }
