@@ -127,8 +127,8 @@ export { publicKey } from "./crypto/x25519.ts";
 export { generatePresharedKey, generatePrivateKey } from "./host/keys.ts";
 
 // The data plane.
-export { DataPlane, type DataPlaneOptions, defaultThreads, MAX_THREADS } from "./plane/data_plane.ts";
-export { ENGINE_NAMES } from "./plane/engines.ts";
+export { DataPlane, type DataPlaneOptions, defaultThreads } from "./plane/data_plane.ts";
+export { ENGINE_NAMES, MAX_THREADS } from "./plane/choices.ts";
 export { RestartLimit } from "./plane/restart_limit.ts";
 export { type PlaneRecovery, SupervisedPlane } from "./plane/supervised_plane.ts";
 export { v8Flags, wantedV8Flags } from "./plane/v8_flags.ts";

@@ -2,7 +2,7 @@
 import { domainToASCII } from "node:url";
 import { formatEndpointText } from "../config/config_writer.ts";
 import type { EndpointText } from "../config/values.ts";
-import { parseAddress, parseHostPort } from "../mod.ts";
+import { parseAddress, parseHostPort } from "../tunnel/address_text.ts";
 
 /**
  * The names that an interface is to be told beside a peer's numeric endpoint, in order; null if that says it all.

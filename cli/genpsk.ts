@@ -1,5 +1,6 @@
 import { Command } from "commander";
-import { encodeBase64, generatePresharedKey } from "../mod.ts";
+import { encodeBase64 } from "../crypto/encoding.ts";
+import { generatePresharedKey } from "../host/keys.ts";
 import { warnIfWorldAccessible } from "./key_output.ts";
 import { print } from "./output.ts";
 

@@ -1,7 +1,7 @@
 /** The results of a leak test, for people and for programs. */
 import type { LeakReport, Outcome, ProbeResult } from "../host/leak_trial.ts";
 import type { Judgement } from "../host/leak_verdict.ts";
-import { formatAddress } from "../mod.ts";
+import { formatAddress } from "../tunnel/address_text.ts";
 
 export interface LeakDocument {
   /** Of the interface. */

@@ -3,7 +3,6 @@ import { OperatorError, UsageError } from "./errors.ts";
 
 /** Verbs that have no program of their own yet; interface names must not grow into their place. */
 export const RESERVED_VERBS: readonly string[] = [
-  "apply",
   "run",
   "demo",
 ];

@@ -2,10 +2,11 @@
 import { Command, CommanderError, Option } from "commander";
 import { basename } from "node:path";
 import process from "node:process";
-import { ENGINE_NAMES, MAX_THREADS } from "../mod.ts";
+import { ENGINE_NAMES, MAX_THREADS } from "../plane/choices.ts";
+import { applyCommands } from "./apply.ts";
 import { checkCommand } from "./check.ts";
 import { completionCommand } from "./completion.ts";
-import { type InterfaceOptions, runInterface } from "./interface.ts";
+import type { InterfaceOptions } from "./interface.ts";
 import { DETACHED, type Environment, readEnvironment } from "./environment.ts";
 import { OperatorError, UsageError } from "./errors.ts";
 import { genkeyCommand } from "./genkey.ts";
@@ -56,6 +57,7 @@ export function createProgram(args: readonly string[], result: { code: number })
     ...wgCommands(result),
     ...quickCommands(),
     leaktestCommand(result),
+    ...applyCommands(result),
     checkCommand(result),
     completionCommand(),
     versionCommand(),
@@ -134,6 +136,8 @@ async function startInterface(
   }
   const environment = readEnvironment((key) => Deno.env.get(key));
   if (!namesOnly(environment)) checkNotMistyped(name, verbs);
+  // Loaded for this alone: with the data plane it takes longer to load than other verbs take to run.
+  const { runInterface } = await import("./interface.ts");
   return await runInterface({
     name,
     foreground: options.foreground === true || environment.foreground,

@@ -1,5 +1,6 @@
 import { Command } from "commander";
-import { decodeKeyBase64, encodeBase64, publicKey } from "../mod.ts";
+import { decodeKeyBase64, encodeBase64 } from "../crypto/encoding.ts";
+import { publicKey } from "../crypto/x25519.ts";
 import { OperatorError } from "./errors.ts";
 import { print } from "./output.ts";
 

@@ -2,7 +2,8 @@
 import { basename, resolve } from "node:path";
 import { type Config, wipeConfig } from "../config/config.ts";
 import { ConfigError } from "../config/config_error.ts";
-import { readConfig } from "../config/config_reader.ts";
+import { type ReadResult, scanConfig } from "../config/config_reader.ts";
+import { ConfigText } from "../config/config_text.ts";
 import { OperatorError } from "./errors.ts";
 import { isInterfaceName } from "./names.ts";
 import { servicePort } from "./service_ports.ts";
@@ -22,6 +23,9 @@ export interface ConfigPlace {
 
 export interface QuickConfig extends ConfigPlace {
   readonly text: string;
+  readonly lines: ConfigText;
+  /** With `config` in it. */
+  readonly scanned: ReadResult;
   readonly config: Config;
   readonly killSwitch: boolean;
 }
@@ -48,8 +52,11 @@ export function readQuickConfig({ name, file }: ConfigPlace, warn: (message: str
   const text = readText(file);
   if (isWorldAccessible(file)) warn(`Warning: \`${file}' is world accessible`);
   try {
-    const config = readConfig(text, { file, quick: true, servicePort });
-    return { name, file, text, config, killSwitch: wantsKillSwitch(config, file) };
+    const lines = ConfigText.parse(text);
+    const scanned = scanConfig(lines, { file, quick: true, servicePort });
+    if (scanned.errors.length > 0) throw scanned.errors[0];
+    const { config } = scanned;
+    return { name, file, text, lines, scanned, config, killSwitch: wantsKillSwitch(config, file) };
   } catch (error) {
     if (error instanceof ConfigError) throw new OperatorError(error.message);
     throw error;

@@ -2,7 +2,7 @@
 import { SocketFile } from "../control/socket_file.ts";
 import { isUapiServed, uapiSocketPath } from "../control/uapi_socket.ts";
 import { InterfaceError } from "../control/interface_client.ts";
-import { HostError } from "../mod.ts";
+import { HostError } from "../host/host_error.ts";
 import { OperatorError } from "./errors.ts";
 import { printError } from "./output.ts";
 import { errorText, WgError } from "./wg_errors.ts";

@@ -99,7 +99,7 @@ async function stateOf(store: StateStore, { name, file }: ConfigPlace): Promise<
     }
     throw new OperatorError(`${name} was not brought up by culvert up; take it down with what brought it up`);
   }
-  if (isBusy(state)) throw new OperatorError(`another culvert is bringing ${name} up`);
+  if (isBusy(state)) throw new OperatorError(`another culvert is at work on ${name}`);
   const here = currentPlace();
   if (state.place.boot === here.boot && !isSamePlace(state.place, here)) throw elsewhere(name);
   return state;

@@ -8,7 +8,7 @@
 import { isLink } from "../host/host_link.ts";
 import { StateStore } from "../host/state.ts";
 import { notifySystemd } from "../host/systemd.ts";
-import { RestartLimit } from "../mod.ts";
+import { RestartLimit } from "../plane/restart_limit.ts";
 import { readEnvironment } from "./environment.ts";
 import { OperatorError } from "./errors.ts";
 import { Interruption } from "./interruption.ts";

@@ -7,30 +7,25 @@ import { changeInterface, readInterface } from "../control/interface_client.ts";
 import { emptyChange, wipeChange } from "../control/device_change.ts";
 import { isUapiServed, uapiSocketPath } from "../control/uapi_socket.ts";
 import { setNameServers } from "../host/dns.ts";
-import { loadGuard, loadKillSwitch } from "../host/firewall.ts";
+import { loadKillSwitch } from "../host/firewall.ts";
+import { FullTunnel } from "../host/full_tunnel.ts";
 import { HostLink, isLink, linkIndex } from "../host/host_link.ts";
 import { runHook } from "../host/programs.ts";
 import { originalResolverConfig, resolvConfLines } from "../host/resolver_config.ts";
-import { type Prefix, tableNumber } from "../host/routing.ts";
+import { type Prefix, TABLE_MAIN } from "../host/routing.ts";
 import { currentPlace, type HostState, isBusy, isSamePlace, Journal, StateStore } from "../host/state.ts";
-import { requireSysctl, SRC_VALID_MARK } from "../host/sysctl.ts";
 import { undoChanges } from "../host/undo.ts";
-import {
-  continueInBackground,
-  type DeviceStatus,
-  formatEndpoint,
-  parseAddress,
-  parseEndpoint,
-  parsePrefix,
-  wantedV8Flags,
-  wipeStatus,
-} from "../mod.ts";
+import { type DeviceStatus, wipeStatus } from "../control/uapi_status.ts";
+import { continueInBackground } from "../host/process.ts";
+import { formatEndpoint, parseAddress, parseEndpoint } from "../tunnel/address_text.ts";
+import { wantedV8Flags } from "../plane/v8_flags.ts";
 import { DETACHED } from "./environment.ts";
 import { OperatorError } from "./errors.ts";
 import type { Interruption } from "./interruption.ts";
 import type { QuickConfig } from "./quick_config.ts";
 import { asOperatorError, awaitEnd, type Teller } from "./tunnel.ts";
 import { isKernelSinceBoot, makeKernelInterface } from "./tunnel_kernel.ts";
+import { appliedOf, endpointAddresses, planRoutes, prefixOf, routeText, type WantedRoute } from "./tunnel_wish.ts";
 import { changeOf } from "./wg_conf.ts";
 import { type PendingEndpoint, resolvePending } from "./wg_set.ts";
 
@@ -91,7 +86,7 @@ async function clearRemains(
 ): Promise<HostState | null> {
   const state = store.load(name);
   if (state === null) return null;
-  if (isBusy(state)) throw new OperatorError(`another culvert is bringing ${name} up`);
+  if (isBusy(state)) throw new OperatorError(`another culvert is at work on ${name}`);
   const isElsewhere = !isSamePlace(state.place, currentPlace());
   if (isElsewhere && (isKernelSinceBoot(state) || await isUapiServed(uapiSocketPath(name)))) {
     throw new OperatorError(`${name} is up in another network namespace`);
@@ -109,6 +104,7 @@ class Start {
   readonly #interruption: Interruption;
   readonly #tell: Teller;
   readonly #journal: Journal;
+  #routes: readonly string[] = [];
 
   constructor(quick: QuickConfig, options: UpOptions, interruption: Interruption, tell: Teller, journal: Journal) {
     this.#quick = quick;
@@ -139,7 +135,7 @@ class Start {
     }
     await this.#route(link);
     await this.#runHooks(postUp);
-    await this.#finish();
+    await this.#finish(link);
   }
 
   async #startInterface(): Promise<void> {
@@ -215,7 +211,7 @@ class Start {
   async #bringUp(link: HostLink): Promise<void> {
     this.#interruption.check();
     const given = this.#quick.config.interface.mtu;
-    const mtu = given ?? link.discoverMtu(await this.#ask((status) => endpointsOf(status)));
+    const mtu = given ?? link.discoverMtu(await this.#ask(endpointsOf));
     this.#tell.step(`mtu ${mtu}${given === null ? " (found)" : ""}, up`);
     link.bringUp(mtu);
   }
@@ -228,21 +224,16 @@ class Start {
 
   async #route(link: HostLink): Promise<void> {
     const { table } = this.#quick.config.interface;
-    if (table === "off") return;
-    const prefixes = await this.#ask((status) => allowedPrefixes(status));
-    if (table !== "auto") {
-      const number = tableNumber(table);
-      for (const prefix of prefixes) this.#addRoute(link, prefix, number);
-      return;
-    }
-    // The longest come first, so that only what the interface had before can cover them.
-    for (const prefix of link.unrouted(prefixes.filter(({ cidr }) => cidr > 0))) this.#addRoute(link, prefix);
-    for (const prefix of prefixes) if (prefix.cidr === 0) await this.#takeDefault(link, prefix);
+    const allowed = await this.#ask(allowedPrefixes);
+    const plan = planRoutes(allowed, table, (prefixes) => link.unrouted(prefixes));
+    for (const route of plan.routes) this.#addRoute(link, route);
+    for (const prefix of plan.defaults) await this.#takeDefault(link, prefix);
+    this.#routes = plan.routes.map(routeText);
   }
 
-  #addRoute(link: HostLink, prefix: Prefix, table?: number): void {
+  #addRoute(link: HostLink, { prefix, table }: WantedRoute): void {
     this.#interruption.check();
-    this.#tell.step(`route ${formatPrefix(prefix)}${table === undefined ? "" : ` table ${table}`}`);
+    this.#tell.step(`route ${formatPrefix(prefix)}${table === TABLE_MAIN ? "" : ` table ${table}`}`);
     link.addRoute(prefix, table);
   }
 
@@ -251,10 +242,8 @@ class Start {
     const mark = await this.#mark(link);
     this.#interruption.check();
     this.#tell.step(`route ${formatPrefix(prefix)} table ${mark}, for all without the mark ${mark}`);
-    link.takeDefault(this.#journal, prefix, mark);
-    if (family === 4) requireSysctl(this.#journal, SRC_VALID_MARK, "1", (message) => this.#tell.warn(message));
     this.#tell.step(`guard the IPv${family} addresses`);
-    loadGuard(this.#journal, family, link.addresses().map(({ address }) => address), mark);
+    await new FullTunnel(link, this.#journal, (message) => this.#tell.warn(message)).take(family, mark);
   }
 
   /** The interface's mark, which is its routing table as well; without one it gets one. */
@@ -274,9 +263,11 @@ class Start {
     return mark;
   }
 
-  async #finish(): Promise<void> {
+  async #finish(link: HostLink): Promise<void> {
     const { state } = this.#journal;
-    if (this.#quick.config.interface.listenPort === null) state.port = await this.#ask(({ listenPort }) => listenPort);
+    const { config, killSwitch } = this.#quick;
+    if (config.interface.listenPort === null) state.port = await this.#ask(({ listenPort }) => listenPort);
+    state.applied = appliedOf(config, this.#routes, link.mtu, this.#options.killSwitch && !killSwitch, null);
     state.worker = null;
     this.#journal.save();
   }
@@ -292,18 +283,10 @@ class Start {
   }
 }
 
-/** The addresses of the peers' endpoints, without those that hold on one link only. */
 function endpointsOf({ peers }: DeviceStatus): Uint8Array[] {
-  return peers.flatMap(({ endpoint }) => {
-    const host = endpoint?.match(/^\[?([0-9a-f:.]+)\]?:\d+$/)?.[1];
-    const address = host === undefined ? null : parseAddress(host);
-    return address === null ? [] : [address];
-  });
+  return endpointAddresses(peers.map(({ endpoint }) => endpoint));
 }
 
-/** All allowed IPs, the longest prefixes first. */
 function allowedPrefixes({ peers }: DeviceStatus): Prefix[] {
-  return peers.flatMap(({ allowedIps }) => allowedIps)
-    .flatMap((text) => parsePrefix(text) ?? [])
-    .sort((a, b) => b.cidr - a.cidr);
+  return peers.flatMap(({ allowedIps }) => allowedIps.map(prefixOf));
 }

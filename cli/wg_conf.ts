@@ -10,7 +10,7 @@ import {
   wipeChange,
 } from "../control/device_change.ts";
 import { changeInterface, readInterface } from "../control/interface_client.ts";
-import { type DeviceStatus, wipeStatus } from "../mod.ts";
+import { type DeviceStatus, wipeStatus } from "../control/uapi_status.ts";
 import { endpointNames } from "./endpoint_names.ts";
 import { servicePort } from "./service_ports.ts";
 import { explaining, WgError } from "./wg_errors.ts";

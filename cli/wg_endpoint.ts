@@ -5,7 +5,8 @@
 import { lookup } from "node:dns/promises";
 import { formatEndpointText } from "../config/config_writer.ts";
 import type { EndpointText } from "../config/values.ts";
-import { interfaceIndex, parseEndpoint } from "../mod.ts";
+import { interfaceIndex } from "../control/interface_index.ts";
+import { parseEndpoint } from "../tunnel/address_text.ts";
 import { printError } from "./output.ts";
 import { WgError } from "./wg_errors.ts";
 

@@ -1,5 +1,5 @@
 /** The files that `wg`'s verbs read; descriptors as files (`/dev/stdin`, `/dev/fd/63`) are files too. */
-import { decodeKeyBase64 } from "../mod.ts";
+import { decodeKeyBase64 } from "../crypto/encoding.ts";
 import { explaining, WgError } from "./wg_errors.ts";
 
 const KEY_BYTES = 32;

@@ -1,7 +1,7 @@
 /** `show` and `showconf`: what runs. */
 import { interfaceName } from "../control/interface_name.ts";
 import { listAllInterfaces, readInterface } from "../control/interface_client.ts";
-import { type DeviceStatus, wipeStatus } from "../mod.ts";
+import { type DeviceStatus, wipeStatus } from "../control/uapi_status.ts";
 import { print, printError } from "./output.ts";
 import { wantsColors, withoutColors } from "./wg_colors.ts";
 import { explaining, failureText, WgError } from "./wg_errors.ts";

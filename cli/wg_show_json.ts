@@ -2,8 +2,9 @@
  * Running interfaces as JSON, in the shape of wireguard-tools' `wg-json`: zero and none are left out, secrets are not.
  * What culvert adds: `drops`, counts of dropped packets by reason, and `endpointNames`, what a peer's endpoint is called.
  */
-import { encodeBase64, publicKey } from "../mod.ts";
-import type { DeviceStatus, PeerStatus } from "../mod.ts";
+import type { DeviceStatus, PeerStatus } from "../control/uapi_status.ts";
+import { encodeBase64 } from "../crypto/encoding.ts";
+import { publicKey } from "../crypto/x25519.ts";
 
 /** @param devices by name */
 export function formatJson(devices: ReadonlyMap<string, DeviceStatus>): string {

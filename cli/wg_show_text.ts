@@ -1,6 +1,7 @@
 /** A running interface as text: for people, as single fields, and as a file. All of it byte for byte as `wg` writes it. */
-import { encodeBase64, publicKey } from "../mod.ts";
-import type { DeviceStatus, PeerStatus } from "../mod.ts";
+import type { DeviceStatus, PeerStatus } from "../control/uapi_status.ts";
+import { encodeBase64 } from "../crypto/encoding.ts";
+import { publicKey } from "../crypto/x25519.ts";
 import { formatAgo, formatBytes, formatDuration } from "./wg_amounts.ts";
 import { BOLD, CYAN, GREEN, RESET, YELLOW } from "./wg_colors.ts";
 

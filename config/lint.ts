@@ -3,7 +3,7 @@ import { equalConstantTime } from "../crypto/bytes.ts";
 import { publicKey } from "../crypto/x25519.ts";
 import { parseAddress } from "../tunnel/address_text.ts";
 import type { Config, PeerConfig } from "./config.ts";
-import { scanConfig } from "./config_reader.ts";
+import { type ReadResult, scanConfig } from "./config_reader.ts";
 import { type ConfigLine, ConfigText, withoutSpace } from "./config_text.ts";
 import { formatEndpointText, formatPrefix } from "./config_writer.ts";
 import { PrefixIndex } from "./prefix_index.ts";
@@ -38,7 +38,14 @@ const OTHERS_MAY_ENTER = 0o077;
 
 /** All findings, in the order of the file. */
 export function lintConfig(source: string, options: LintOptions): Finding[] {
-  return new Lint(ConfigText.parse(source), options).findings();
+  const text = ConfigText.parse(source);
+  const { file, servicePort } = options;
+  return lintScanned(text, scanConfig(text, { file, servicePort, quick: true }), options);
+}
+
+/** The same for a file that was read already. @param scanned what `scanConfig` made of `text`, with wg-quick's keys */
+export function lintScanned(text: ConfigText, scanned: ReadResult, options: LintOptions): Finding[] {
+  return new Lint(text, scanned, options).findings();
 }
 
 class Lint {
@@ -50,11 +57,9 @@ class Lint {
   /** Numbers of lines by peer and key. */
   readonly #lines = new Map<string, number>();
 
-  constructor(text: ConfigText, options: LintOptions) {
+  constructor(text: ConfigText, { config, errors, peerLines }: ReadResult, options: LintOptions) {
     this.#text = text;
     this.#options = options;
-    const { file, servicePort } = options;
-    const { config, errors, peerLines } = scanConfig(text, { file, servicePort, quick: true });
     this.#config = config;
     this.#peerLines = peerLines;
     for (const { line, number, peer } of entriesOf(text)) {

@@ -11,9 +11,12 @@ export interface PrefixOwner {
 
 export class PrefixIndex {
   readonly #owners = new Map<string, PrefixOwner>();
+  /** Lengths that occur, for only these are worth a look. */
+  readonly #lengths = new Set<number>();
 
   /** Host bits must be clear. */
   add(address: Uint8Array, cidr: number, peer: number, line: number): void {
+    this.#lengths.add(cidr);
     this.#owners.set(name(address, cidr), { peer, line, cidr });
   }
 
@@ -25,6 +28,7 @@ export class PrefixIndex {
   /** The owner of the narrowest prefix that is wider than this one; the default route does not count. */
   findWider(address: Uint8Array, cidr: number): PrefixOwner | null {
     for (let bits = cidr - 1; bits > 0; bits--) {
+      if (!this.#lengths.has(bits)) continue;
       const owner = this.find(maskAddress(address, bits), bits);
       if (owner !== null) return owner;
     }

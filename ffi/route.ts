@@ -25,6 +25,7 @@ const RTM_GETROUTE = 26;
 
 const RTMSG_LENGTH = 1;
 const RTMSG_TABLE = 4;
+const RTMSG_PROTOCOL = 5;
 const RTMSG_TYPE = 7;
 const RTMSG_FLAGS = 8;
 const RTMSG_BYTES = 12;
@@ -34,10 +35,11 @@ const RTA_OIF = 4;
 const RTA_GATEWAY = 5;
 const RTA_METRICS = 8;
 const RTA_TABLE = 15;
+const RTA_MARK = 16;
 const RTAX_MTU = 2;
 
 /** Made by hand, as `ip` says it. */
-const PROTOCOL_BOOT = 3;
+export const PROTOCOL_BOOT = 3;
 /** A copy of another route that the kernel made for one destination. */
 const RTM_F_CLONED = 0x200;
 
@@ -55,6 +57,8 @@ export interface Route {
   readonly mtu: number;
   /** ROUTE_UNICAST or another. */
   readonly type: number;
+  /** Who made it: PROTOCOL_BOOT for what `addRoute` added. */
+  readonly protocol: number;
 }
 
 /**
@@ -116,11 +120,12 @@ export function deleteRoute(
 }
 
 /**
- * The route that an unmarked packet of this host to `address` would take.
+ * The route that a packet of this host to `address` would take.
  *
+ * @param mark that it carries, 0 = none
  * @throws {SyscallError} ENETUNREACH, EHOSTUNREACH, or another if there is none
  */
-export function lookUpRoute(netlink: Netlink, address: Uint8Array): Route {
+export function lookUpRoute(netlink: Netlink, address: Uint8Array, mark = 0): Route {
   const family = address.length === 4 ? 4 : 6;
   const request = routeMessage(RTM_GETROUTE, 0, family, 8 * address.length, {
     table: 0,
@@ -129,6 +134,7 @@ export function lookUpRoute(netlink: Netlink, address: Uint8Array): Route {
     protocol: 0,
   })
     .attribute(RTA_DST, address);
+  if (mark !== 0) request.attributeU32(RTA_MARK, mark);
   const [answer] = netlink.request("look up route", request.finish());
   return parseRoute(answer.body, family);
 }
@@ -177,6 +183,7 @@ function parseRoute(body: Uint8Array, family: 4 | 6): Route {
     index: readU32(attributes.get(RTA_OIF), 0),
     mtu: metrics === undefined ? 0 : readU32(mapAttributes(metrics).get(RTAX_MTU), 0),
     type: body[RTMSG_TYPE],
+    protocol: body[RTMSG_PROTOCOL],
   };
 }
 

@@ -3,7 +3,16 @@ import { addAddress } from "./address.ts";
 import { EEXIST, ENETUNREACH, ESRCH, SyscallError } from "./errno.ts";
 import { getLink, setLinkUp } from "./link.ts";
 import { type Netlink, openNetlink } from "./netlink.ts";
-import { addRoute, deleteRoute, listGateways, listRoutes, lookUpRoute, ROUTE_UNICAST, TABLE_MAIN } from "./route.ts";
+import {
+  addRoute,
+  deleteRoute,
+  listGateways,
+  listRoutes,
+  lookUpRoute,
+  PROTOCOL_BOOT,
+  ROUTE_UNICAST,
+  TABLE_MAIN,
+} from "./route.ts";
 import { ipJson } from "./programs_fixture.ts";
 import { inTestNamespace, rootTest } from "./testing.ts";
 
@@ -20,7 +29,7 @@ rootTest("addRoute() adds what ip route add would, listRoutes() reads it", () =>
     addRoute(netlink, ANY6, 0, index, 51820);
     const ours = everything();
     assert.deepEqual(listRoutes(netlink, 4, TABLE_MAIN), [
-      { destination: NET4, cidr: 16, table: TABLE_MAIN, index, mtu: 0, type: ROUTE_UNICAST },
+      { destination: NET4, cidr: 16, table: TABLE_MAIN, index, mtu: 0, type: ROUTE_UNICAST, protocol: PROTOCOL_BOOT },
     ]);
     assert.deepEqual(listRoutes(netlink, 6, 51820).map(({ cidr, table }) => [cidr, table]), [[0, 51820]]);
     assert.deepEqual(listRoutes(netlink, 4, 51820).map(({ cidr, table }) => [cidr, table]), [[0, 51820]]);

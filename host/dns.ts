@@ -40,6 +40,35 @@ export async function setNameServers(
   writeResolvConf(journal, dns, warn, path);
 }
 
+/**
+ * Exchanges the servers for others, in place where that is possible.
+ *
+ * @returns false if the file has been changed by somebody else since: then nothing was done
+ */
+export async function exchangeNameServers(
+  journal: Journal,
+  index: number,
+  dns: NameServers,
+  warn: (message: string) => void,
+): Promise<boolean> {
+  const former = journal.state.changes.find((change) => change.kind === "resolv.conf");
+  if (former === undefined) await setNameServers(journal, index, dns, warn);
+  else if (former.kind === "resolv.conf") return rewriteResolvConf(journal, former, dns);
+  return true;
+}
+
+function rewriteResolvConf(journal: Journal, former: Change & { kind: "resolv.conf" }, dns: NameServers): boolean {
+  const { store, state } = journal;
+  return store.locked(() => {
+    const now = saveFile(former.path);
+    if (now.kind !== "file" || now.content !== former.after) return false;
+    const after = contentFor(state.name, dns);
+    journal.amend(former, { ...former, after });
+    putBack(former.path, { kind: "file", content: after });
+    return true;
+  });
+}
+
 /** The record that `resolvconf` knows the interface by. @param orderFile Debian's, or a test's */
 export function resolvconfEntry(name: string, program: string, orderFile: string = INTERFACE_ORDER): string {
   let order: string;
@@ -148,8 +177,7 @@ export function writeResolvConf(
   path: string,
 ): void {
   const { store, state } = journal;
-  const text = `# ${state.name}: written by culvert; taken back by: culvert down ${state.name}\n${resolvText(dns)}`;
-  const content = Buffer.from(text).toString("base64");
+  const content = contentFor(state.name, dns);
   store.locked(() => {
     const change = { kind: "resolv.conf", path, before: saveFile(path), after: content } as const;
     try {
@@ -159,6 +187,12 @@ export function writeResolvConf(
       warn(`cannot write ${path} (${error.message}): the name servers stay as they are`);
     }
   });
+}
+
+/** The whole of a resolv.conf, in base64. */
+function contentFor(name: string, dns: NameServers): string {
+  const text = `# ${name}: written by culvert; taken back by: culvert down ${name}\n${resolvText(dns)}`;
+  return Buffer.from(text).toString("base64");
 }
 
 /** The lines of a resolv.conf. */

@@ -41,7 +41,7 @@ import {
   udpPorts,
 } from "../ffi/nft_expression.ts";
 import { HostError } from "./host_error.ts";
-import { type HostState, type Journal, type StateStore, unlessAbsent } from "./state.ts";
+import { type Change, type HostState, type Journal, type StateStore, unlessAbsent } from "./state.ts";
 
 const PRIORITY_RAW = -300;
 const PRIORITY_MANGLE = -150;
@@ -66,7 +66,7 @@ export function guardTable(interfaceName: string): string {
 }
 
 /**
- * Loads the guard of one family.
+ * Loads the guard of one family, at once in the place of a former one.
  *
  * - Packets for one of `addresses` that come in elsewhere are dropped unless this host sent them: whoever shares a
  *   network with us learns nothing of the tunnel by trying (CVE-2019-14899).
@@ -78,7 +78,10 @@ export function guardTable(interfaceName: string): string {
 export function loadGuard(journal: Journal, family: 4 | 6, addresses: readonly Uint8Array[], mark: number): void {
   const { name } = journal.state;
   const table = tableOf(family, guardTable(name));
+  // Adding a table that is there does nothing, and one that is not there cannot be deleted.
   const transaction = new NftTransaction()
+    .addTable(table)
+    .deleteTable(table)
     .addTable(table)
     .addChain(table, "preraw", { hook: HOOK_PREROUTING, priority: PRIORITY_RAW, policy: "accept" })
     .addChain(table, "premangle", { hook: HOOK_PREROUTING, priority: PRIORITY_MANGLE, policy: "accept" })
@@ -101,6 +104,11 @@ export function removeTable(family: 4 | 6, name: string): void {
   withNftables((netlink) =>
     unlessAbsent(() => new NftTransaction().deleteTable(tableOf(family, name)).commit(netlink))
   );
+}
+
+/** Whether the guard of an interface is loaded. */
+export function hasGuard(interfaceName: string, family: 4 | 6): boolean {
+  return withNftables((netlink) => listTables(netlink, tableOf(family, "").family)).includes(guardTable(interfaceName));
 }
 
 /** Whether any other tool's or interface's guard is loaded for IPv4. */
@@ -129,6 +137,32 @@ export function loadKillSwitch(journal: Journal, mark: number): void {
   });
 }
 
+/** Whether the interface has the kill switch, and it is still loaded. */
+export function hasKillSwitch({ changes }: HostState): boolean {
+  if (!changes.some(({ kind }) => kind === "kill-switch")) return false;
+  return withNftables((netlink) => listTables(netlink, KILL_SWITCH.family)).includes(KILL_SWITCH.name);
+}
+
+/** Lets a further mark of the same interface through, while it changes from one to the other. */
+export function widenKillSwitch(journal: Journal, mark: number): void {
+  const { store, state } = journal;
+  if (state.changes.some((change) => change.kind === "kill-switch" && change.mark === mark)) return;
+  const commit = (): void => commitKillSwitch(killSwitches([...store.others(state), state]));
+  store.locked(() => journal.change({ kind: "kill-switch", mark }, commit));
+}
+
+/** Lets no mark of the interface through any more but this one. */
+export function narrowKillSwitch(journal: Journal, mark: number): void {
+  const { store, state } = journal;
+  const isOther = (change: Change): boolean => change.kind === "kill-switch" && change.mark !== mark;
+  if (!state.changes.some(isOther)) return;
+  store.locked(() => {
+    state.changes = state.changes.filter((change) => !isOther(change));
+    commitKillSwitch(killSwitches([...store.others(state), state]));
+    journal.save();
+  });
+}
+
 /** Lifts what `state` has of the kill switch: its exceptions if another interface needs the rest, else all of it. */
 export function removeKillSwitch(store: StateStore, state: HostState): void {
   commitKillSwitch(killSwitches(store.others(state)));
@@ -153,7 +187,7 @@ function killSwitches(states: readonly HostState[]): Exception[] {
 
 /** Puts a new kill switch in the place of whatever is there, at once; none without exceptions. */
 function commitKillSwitch(exceptions: readonly Exception[]): void {
-  // Adding a table that is there does nothing, and one that is not there cannot be deleted.
+  // As above: whatever was there is gone, whether or not something was.
   const transaction = new NftTransaction().addTable(KILL_SWITCH).deleteTable(KILL_SWITCH);
   if (exceptions.length > 0) addKillSwitch(transaction);
   for (const mark of new Set(exceptions.map(({ mark }) => mark))) {

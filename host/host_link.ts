@@ -1,13 +1,14 @@
 /** A running interface as the host sees it: its addresses, MTU and routes. */
-import { type InterfaceAddress, listAddresses, SCOPE_HOST } from "../ffi/address.ts";
-import { EOPNOTSUPP, SyscallError } from "../ffi/errno.ts";
-import { createLink, getLink, setLinkMtu, setLinkUp } from "../ffi/link.ts";
+import { deleteAddress, type InterfaceAddress, listAddresses, SCOPE_HOST } from "../ffi/address.ts";
+import { EADDRNOTAVAIL, EOPNOTSUPP, ESRCH, SyscallError } from "../ffi/errno.ts";
+import { createLink, getLink, IFF_UP, setLinkMtu, setLinkUp } from "../ffi/link.ts";
 import { type Netlink, openNetlink } from "../ffi/netlink.ts";
-import { listRoutes, TABLE_MAIN } from "../ffi/route.ts";
+import { deleteRoute, listRoutes, PROTOCOL_BOOT, ROUTE_UNICAST, TABLE_MAIN } from "../ffi/route.ts";
 import { HostError } from "./host_error.ts";
 import { assignAddress, assignRoute, claimTable, discoverMtu, isCovered, type Prefix, takeDefault } from "./routing.ts";
 import { withNetlink } from "./routing.ts";
-import type { Journal } from "./state.ts";
+import { type Journal, unlessAbsent } from "./state.ts";
+import { withSysctl } from "./sysctl.ts";
 
 /** Whether there is an interface of this name. */
 export function isLink(name: string): boolean {
@@ -60,7 +61,11 @@ export class HostLink implements Disposable {
 
   /** All but those that hold on this host only, IPv4 first. */
   addresses(): InterfaceAddress[] {
-    return listAddresses(this.#netlink, this.index).filter(({ scope }) => scope !== SCOPE_HOST);
+    return this.allAddresses().filter(({ scope }) => scope !== SCOPE_HOST);
+  }
+
+  allAddresses(): InterfaceAddress[] {
+    return listAddresses(this.#netlink, this.index);
   }
 
   /** @param text the address as the operator knows it */
@@ -68,13 +73,29 @@ export class HostLink implements Disposable {
     assignAddress(this.#netlink, this.index, prefix, text);
   }
 
+  /**
+   * Removes what the interface has of these. Where a setting would have the kernel remove an address's neighbours in
+   * the same network with it, it is told otherwise meanwhile.
+   */
+  removeAddresses(prefixes: readonly Prefix[]): void {
+    withSysctl(`net/ipv4/conf/${this.name}/promote_secondaries`, "1", () => {
+      for (const { address, cidr } of prefixes) {
+        unlessAbsent(() => deleteAddress(this.#netlink, this.index, address, cidr), EADDRNOTAVAIL);
+      }
+    });
+  }
+
   get mtu(): number {
     return getLink(this.#netlink, this.index)?.mtu ?? 0;
   }
 
-  /** What suits endpoints of 4 or 16 bytes, less the tunnel's overhead. */
-  discoverMtu(endpoints: readonly Uint8Array[]): number {
-    return discoverMtu(this.#netlink, endpoints);
+  get isUp(): boolean {
+    return ((getLink(this.#netlink, this.index)?.flags ?? 0) & IFF_UP) !== 0;
+  }
+
+  /** What suits endpoints of 4 or 16 bytes, less the tunnel's overhead. @param mark of the packets to them */
+  discoverMtu(endpoints: readonly Uint8Array[], mark = 0): number {
+    return discoverMtu(this.#netlink, endpoints, mark);
   }
 
   /** @throws {HostError} for an MTU that the device refuses */
@@ -90,6 +111,20 @@ export class HostLink implements Disposable {
 
   addRoute(prefix: Prefix, table: number = TABLE_MAIN): void {
     assignRoute(this.#netlink, this.index, prefix, table);
+  }
+
+  /** Does nothing if there is none. */
+  removeRoute({ address, cidr }: Prefix, table: number): void {
+    unlessAbsent(() => deleteRoute(this.#netlink, address, cidr, this.index, table), ESRCH);
+  }
+
+  /** The routes through the interface that somebody added to a table; the kernel's own are not among them. */
+  routes(table: number): Prefix[] {
+    return ([4, 6] as const).flatMap((family) => listRoutes(this.#netlink, family, table))
+      .filter(({ index, type, protocol }) =>
+        index === this.index && type === ROUTE_UNICAST && protocol === PROTOCOL_BOOT
+      )
+      .map(({ destination, cidr }) => ({ address: destination, cidr }));
   }
 
   /** Those of `prefixes` that the main table does not lead through the interface yet, as its own networks. */

@@ -50,6 +50,7 @@ function stateOf(before: SavedFile, path = "/etc/resolv.conf"): HostState {
     endpoints: {},
     port: 0,
     worker: null,
+    applied: null,
     changes: [{ kind: "resolv.conf", path, before, after: "" }],
   };
 }

@@ -33,8 +33,8 @@ export interface BackgroundOptions {
   readonly words?: readonly string[];
   /** The child's stderr stays the caller's for good; otherwise only until the child is ready. */
   readonly keepStderr: boolean;
-  /** Options for the child's V8. */
-  readonly v8Flags: readonly string[];
+  /** Options for the child's V8; none if left out. */
+  readonly v8Flags?: readonly string[];
   /** Is given the child's end once the child is ready; without it the child is let go of. */
   readonly watch?: (end: Promise<Deno.CommandStatus>) => void;
 }
@@ -55,7 +55,7 @@ export async function continueInBackground(options: BackgroundOptions): Promise<
   if (nowhere !== null) close(nowhere);
   const child = new Deno.Command(Deno.execPath(), {
     args: commandArguments(options.words ?? Deno.args),
-    env: { [options.marker]: "1", ...v8Environment(options.v8Flags) },
+    env: { [options.marker]: "1", ...v8Environment(options.v8Flags ?? []) },
     // A bare root folder has no /dev/null, of which Deno makes "null".
     stdin: nowhere === null ? "piped" : "null",
     stdout: "piped",

@@ -13,8 +13,9 @@ import { getLink } from "../ffi/link.ts";
 import { type Netlink, openNetlink } from "../ffi/netlink.ts";
 import { addRoute, listRoutes, lookUpRoute, type Route, ROUTE_UNICAST, TABLE_MAIN } from "../ffi/route.ts";
 import { addRule, listRules, type Rule } from "../ffi/rule.ts";
+import { formatAddress } from "../tunnel/address_text.ts";
 import { HostError } from "./host_error.ts";
-import type { Journal } from "./state.ts";
+import type { Change, Journal } from "./state.ts";
 
 /** Where the search for a free table begins, as in wg-quick. */
 const FIRST_TABLE = 51820;
@@ -26,6 +27,8 @@ const TUNNEL_OVERHEAD = 80;
 const TABLE_NAMES: Readonly<Record<string, number>> = { default: 253, main: 254, local: 255 };
 const TABLE_FILES = ["/etc/iproute2/rt_tables", "/usr/share/iproute2/rt_tables", "/usr/lib/iproute2/rt_tables"];
 const FAMILIES = [4, 6] as const;
+
+export { TABLE_MAIN } from "../ffi/route.ts";
 
 /** A prefix: 4 or 16 bytes and how many bits of them count. */
 export interface Prefix {
@@ -59,11 +62,12 @@ export function assignAddress(netlink: Netlink, index: number, { address, cidr }
  * the tunnel adds.
  *
  * @param endpoints addresses of 4 or 16 bytes; without a route to any, the default route decides
+ * @param mark of the packets to them, 0 = none
  */
-export function discoverMtu(netlink: Netlink, endpoints: readonly Uint8Array[]): number {
+export function discoverMtu(netlink: Netlink, endpoints: readonly Uint8Array[], mark = 0): number {
   let mtu = 0;
   for (const endpoint of endpoints) {
-    const found = mtuTowards(netlink, endpoint);
+    const found = mtuTowards(netlink, endpoint, mark);
     if (found > 0 && (mtu === 0 || found < mtu)) mtu = found;
   }
   if (mtu === 0) {
@@ -91,12 +95,15 @@ export function assignRoute(netlink: Netlink, index: number, { address, cidr }: 
   } catch (error) {
     if (!(error instanceof SyscallError)) throw error;
     const remedy = error.errno === EEXIST ? "; another interface has that route" : "";
-    throw new HostError(`cannot add a route: ${error.message}${remedy}`);
+    throw new HostError(`cannot add the route ${formatAddress(address)}/${cidr}: ${error.message}${remedy}`);
   }
 }
 
 /** Whether `route` leads all of `prefix`. */
-export function isCovered({ address, cidr }: Prefix, route: Route): boolean {
+export function isCovered(
+  { address, cidr }: Prefix,
+  route: { readonly destination: Uint8Array; readonly cidr: number },
+): boolean {
   return address.length === route.destination.length && route.cidr <= cidr &&
     isInside(address, route.destination, route.cidr);
 }
@@ -123,20 +130,39 @@ export function claimTable(journal: Journal, netlink: Netlink): number {
  *
  * The encrypted packets of full tunnels that are up already would enter this one, and ours theirs, round and round: so
  * what carries the mark of such a tunnel is led past this one.
+ *
+ * The rules lead nowhere until the table has its route, which comes last: all packets change their way at once.
  */
 export function takeDefault(journal: Journal, netlink: Netlink, index: number, prefix: Prefix, table: number): void {
   const family = prefix.address.length === 4 ? 4 : 6;
   journal.store.locked(() => {
-    const add = (rule: Omit<Rule, "priority">): void => {
-      const change = { kind: "rule", family, rule: { ...rule, priority: nextPriority(netlink, family) } } as const;
-      journal.change(change, () => addRule(netlink, family, change.rule));
-    };
     const others = fullTunnelMarks(netlink, family).filter((mark) => mark !== table);
-    add({ table, fwmark: table, isInverted: true, suppressPrefixLength: -1 });
-    add({ table: TABLE_MAIN, fwmark: 0, isInverted: false, suppressPrefixLength: 0 });
-    for (const fwmark of others) add({ table: TABLE_MAIN, fwmark, isInverted: false, suppressPrefixLength: -1 });
+    addRuleOnTop(journal, netlink, family, { table, fwmark: table, isInverted: true, suppressPrefixLength: -1 });
+    addRuleOnTop(journal, netlink, family, {
+      table: TABLE_MAIN,
+      fwmark: 0,
+      isInverted: false,
+      suppressPrefixLength: 0,
+    });
+    for (const fwmark of others) leadPast(journal, netlink, family, fwmark);
   });
   assignRoute(netlink, index, prefix, table);
+}
+
+/** Has what carries a mark go by the main table, whatever other rules say. @returns the change that this is */
+export function leadPast(journal: Journal, netlink: Netlink, family: 4 | 6, fwmark: number): Change {
+  return addRuleOnTop(journal, netlink, family, {
+    table: TABLE_MAIN,
+    fwmark,
+    isInverted: false,
+    suppressPrefixLength: -1,
+  });
+}
+
+function addRuleOnTop(journal: Journal, netlink: Netlink, family: 4 | 6, rule: Omit<Rule, "priority">): Change {
+  const change = { kind: "rule", family, rule: { ...rule, priority: nextPriority(netlink, family) } } as const;
+  journal.change(change, () => addRule(netlink, family, change.rule));
+  return change;
 }
 
 /** Marks of the tunnels, whosever, that take all packets of a family but their own. */
@@ -153,9 +179,9 @@ function nextPriority(netlink: Netlink, family: 4 | 6): number {
   return second === undefined || second.priority === 0 ? 0 : second.priority - 1;
 }
 
-function mtuTowards(netlink: Netlink, address: Uint8Array): number {
+function mtuTowards(netlink: Netlink, address: Uint8Array, mark: number): number {
   try {
-    return mtuOf(netlink, lookUpRoute(netlink, address));
+    return mtuOf(netlink, lookUpRoute(netlink, address, mark));
   } catch (error) {
     // There is no way to that endpoint now; another may tell.
     if (error instanceof SyscallError) return 0;

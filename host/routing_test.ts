@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { isIP } from "node:net";
 import { ipJson } from "../ffi/programs_fixture.ts";
-import { ROUTE_UNICAST, TABLE_MAIN } from "../ffi/route.ts";
+import { PROTOCOL_BOOT, ROUTE_UNICAST, TABLE_MAIN } from "../ffi/route.ts";
 import { inTestNamespace, rootTest, setUpLoopback } from "../ffi/testing.ts";
 import { HostError } from "./host_error.ts";
 import { HostLink, isLink } from "./host_link.ts";
@@ -23,10 +23,26 @@ Deno.test("isCovered() compares as many bits as the route has", () => {
   ];
   for (const [prefix, network, expected] of cases) {
     const { address: destination, cidr } = parse(network);
-    const route = { destination, cidr, table: TABLE_MAIN, index: 1, mtu: 0, type: ROUTE_UNICAST };
+    const route = {
+      destination,
+      cidr,
+      table: TABLE_MAIN,
+      index: 1,
+      mtu: 0,
+      type: ROUTE_UNICAST,
+      protocol: PROTOCOL_BOOT,
+    };
     assert.equal(isCovered(parse(prefix), route), expected, `${prefix} in ${network}`);
   }
-  const ipv6 = { destination: new Uint8Array(16), cidr: 0, table: TABLE_MAIN, index: 1, mtu: 0, type: ROUTE_UNICAST };
+  const ipv6 = {
+    destination: new Uint8Array(16),
+    cidr: 0,
+    table: TABLE_MAIN,
+    index: 1,
+    mtu: 0,
+    type: ROUTE_UNICAST,
+    protocol: PROTOCOL_BOOT,
+  };
   assert.equal(isCovered(parse("10.0.0.0/8"), ipv6), false);
 });
 

@@ -6,6 +6,8 @@ import { ENOENT, SyscallError } from "../ffi/errno.ts";
 import { readTextFile } from "../ffi/file.ts";
 import type { Rule } from "../ffi/rule.ts";
 import { HostError } from "./host_error.ts";
+import { readIfThere, removeIfThere, replacePrivately } from "./private_file.ts";
+import { trialPath } from "./trial.ts";
 
 export const STATE_DIRECTORY = "/run/culvert";
 
@@ -54,10 +56,32 @@ export interface HostState {
   endpoints: Record<string, string>;
   /** The port that the system chose, so that `save` does not take it for the operator's wish; 0 if unknown. */
   port: number;
-  /** Who is bringing the interface up right now, null once it is up. */
+  /** What of the file is applied; null until the interface is up. */
+  applied: Applied | null;
+  /** Who is bringing the interface up or changing it right now, null if nobody is. */
   worker: Worker | null;
   /** In the order they were made. */
   changes: Change[];
+}
+
+/** What of a file is applied, as far as neither the interface nor `changes` tells. */
+export interface Applied {
+  /** The mark that the file names; 0 if it names none, and a mark was chosen where one is needed. */
+  readonly fwmark: number;
+  /** The MTU that was found, which holds until the endpoints change; 0 if the file gives one. */
+  readonly mtu: number;
+  /** The kill switch was asked for at the command line. */
+  readonly isKillSwitchForced: boolean;
+  /** Endpoints as the file spells them, by public key in base64. */
+  readonly endpoints: Readonly<Record<string, string>>;
+  /** `address/cidr` of what we gave the interface; whatever else it has is somebody else's. */
+  readonly addresses: readonly string[];
+  /** `address/cidr table` of the routes that we added; without those of a table of our own, which `changes` imply. */
+  readonly routes: readonly string[];
+  readonly servers: readonly string[];
+  readonly search: readonly string[];
+  /** Hashes of the hooks that the interface came up with, by their key in the file. */
+  readonly hooks: Readonly<Record<string, string>>;
 }
 
 /** A process, told from another that got its number later. */
@@ -89,8 +113,17 @@ export function isKernelState({ changes }: HostState): boolean {
 
 /** Whether a process is still at work on the state. */
 export function isBusy({ place, worker }: HostState): boolean {
-  if (worker === null || worker.started === "" || place.boot !== currentPlace().boot) return false;
-  return startOf(worker.pid) === worker.started;
+  return worker !== null && place.boot === currentPlace().boot && isAlive(worker);
+}
+
+/** This process, for others to see whether it still runs. */
+export function thisProcess(): Worker {
+  return { pid: Deno.pid, started: startOf(Deno.pid) };
+}
+
+/** Whether a process of this boot still runs. */
+export function isAlive({ pid, started }: Worker): boolean {
+  return started !== "" && startOf(pid) === started;
 }
 
 /** The states in one directory. */
@@ -104,7 +137,6 @@ export class StateStore {
 
   /** A state without changes; it is not written yet. */
   create(name: string, file: string): HostState {
-    const worker = { pid: Deno.pid, started: startOf(Deno.pid) };
     return {
       version: VERSION,
       name,
@@ -113,47 +145,28 @@ export class StateStore {
       mark: 0,
       endpoints: {},
       port: 0,
-      worker,
+      applied: null,
+      worker: thisProcess(),
       changes: [],
     };
   }
 
   /** The state of an interface, null if there is none. @throws {HostError} if it cannot be read */
   load(name: string): HostState | null {
-    let text: string;
-    try {
-      text = Deno.readTextFileSync(this.#path(name));
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return null;
-      throw error;
-    }
-    return this.#parse(name, text);
+    const text = readIfThere(this.#path(name));
+    return text === null ? null : this.#parse(name, text);
   }
 
   /** Writes a state; a reader sees the former one or this one. */
   save(state: HostState): void {
-    this.#makeDirectory();
-    const path = this.#path(state.name);
-    const draft = `${path}.new`;
-    const file = Deno.openSync(draft, { write: true, create: true, truncate: true, mode: 0o600 });
-    try {
-      const bytes = new TextEncoder().encode(`${JSON.stringify(state, null, 2)}\n`);
-      for (let written = 0; written < bytes.length;) written += file.writeSync(bytes.subarray(written));
-      file.syncSync();
-    } finally {
-      file.close();
-    }
-    Deno.renameSync(draft, path);
+    this.makeDirectory();
+    replacePrivately(this.#path(state.name), state);
   }
 
+  /** With a change that waits to be confirmed: nothing is left that it could be taken back from. */
   remove(name: string): void {
-    for (const path of [this.#path(name), `${this.#path(name)}.new`]) {
-      try {
-        Deno.removeSync(path);
-      } catch (error) {
-        if (!(error instanceof Deno.errors.NotFound)) throw error;
-      }
-    }
+    removeIfThere(this.#path(name));
+    removeIfThere(trialPath(this.directory, name));
   }
 
   /** Names of all interfaces with a state, in alphabetical order. */
@@ -177,7 +190,7 @@ export class StateStore {
   /** Runs `f` while no other process of culvert does the same. */
   locked<T>(f: () => T): T {
     if (this.#isLocked) return f();
-    this.#makeDirectory();
+    this.makeDirectory();
     const file = Deno.openSync(`${this.directory}/${LOCK_FILE}`, { write: true, create: true, mode: 0o600 });
     try {
       file.lockSync(true);
@@ -190,7 +203,7 @@ export class StateStore {
     }
   }
 
-  #makeDirectory(): void {
+  makeDirectory(): void {
     Deno.mkdirSync(this.directory, { recursive: true, mode: 0o700 });
   }
 
@@ -234,9 +247,9 @@ export class Journal {
     });
   }
 
-  /** Writes down a change and then makes it. */
+  /** Writes down a change, unless the same was made before, and then makes it. */
   change<T>(change: Change, make: () => T): T {
-    this.state.changes.push(change);
+    if (!this.state.changes.some((each) => isSameThing(each, change))) this.state.changes.push(change);
     this.save();
     return make();
   }

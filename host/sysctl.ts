@@ -64,6 +64,17 @@ export function readSysctl(key: string): string | null {
   }
 }
 
+/** Runs `f` while a setting has a value, if it can be changed. */
+export function withSysctl<T>(key: string, value: string, f: () => T): T {
+  const before = readSysctl(key);
+  const isChanged = before !== null && before !== value && tryWrite(key, value) === "";
+  try {
+    return f();
+  } finally {
+    if (isChanged) tryWrite(key, before);
+  }
+}
+
 function tryWrite(key: string, value: string): string {
   try {
     writeFile(`/proc/sys/${key}`, `${value}\n`);

@@ -11,6 +11,7 @@ import {
   type HostState,
   isSamePlace,
   isSameThing,
+  type Journal,
   type StateStore,
   unlessAbsent,
 } from "./state.ts";
@@ -38,6 +39,24 @@ export async function undoChanges(store: StateStore, state: HostState, options: 
     state.changes = store.load(state.name)?.changes ?? [];
     if (state.changes.length === 0) store.remove(state.name);
   });
+  return isComplete;
+}
+
+/**
+ * Undoes some changes of an interface that stays, the last of them first. What fails is told and stays written down.
+ *
+ * @returns whether nothing failed
+ */
+export async function undoSome(
+  { store, state }: Journal,
+  changes: readonly Change[],
+  warn: UndoOptions["warn"],
+): Promise<boolean> {
+  let isComplete = true;
+  for (const change of changes.toReversed()) {
+    if (!await attempt(store, state, change, { keepKillSwitch: false, warn })) isComplete = false;
+  }
+  state.changes = store.load(state.name)?.changes ?? [];
   return isComplete;
 }
 

@@ -13,6 +13,7 @@ import { type Capacity, DEFAULT_CAPACITY, DeviceTables } from "../tunnel/tables.
 import { concernsHelpers } from "../tunnel/threads/helper.ts";
 import { UnfoldedBytes } from "../tunnel/threads/peer_events.ts";
 import { ThreadTables } from "../tunnel/threads/thread_tables.ts";
+import { MAX_THREADS } from "./choices.ts";
 import { crewBytes } from "./crew.ts";
 import type { Failure, PacketSummary, PlaneState, WorkerMessage } from "./worker_messages.ts";
 import { WorkerThread } from "./worker_thread.ts";
@@ -21,9 +22,6 @@ export type { PacketSummary } from "./worker_messages.ts";
 
 /** A worker that does not answer is ended without its farewell after this long. */
 const STOP_TIMEOUT = 5_000;
-
-/** Workers of one device: each has RECEIVE_SLOTS of the tables' scratch endpoints. */
-export const MAX_THREADS = 8;
 
 /** Threads for a host's number of cores: with two, the other core is for whoever makes the traffic. */
 export function defaultThreads(cores: number): number {

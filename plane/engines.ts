@@ -5,6 +5,7 @@
 import type { Aead } from "../crypto/aead.ts";
 import { createKernelAead } from "../crypto/kernel_aead.ts";
 import { createNobleAead } from "../crypto/noble_aead.ts";
+import { ENGINE_NAMES } from "./choices.ts";
 import {
   type Contender,
   Contest,
@@ -17,16 +18,6 @@ import {
   warmUp,
 } from "./engine_contest.ts";
 import { createNativeAead } from "./native_aead.ts";
-
-/** What `--engine` takes. */
-export const ENGINE_NAMES: readonly string[] = [
-  "auto",
-  "kernel",
-  "kernel-wide",
-  "kernel-wide-arithmetic",
-  "native",
-  "noble",
-];
 
 /** Every engine but noble, which is there where these are not. */
 const FAST: ReadonlyMap<string, Create> = new Map<string, Create>([

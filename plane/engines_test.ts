@@ -4,8 +4,9 @@ import { testAeadConformance } from "../crypto/aead_conformance.ts";
 import { createKernelAead } from "../crypto/kernel_aead.ts";
 import { createNobleAead } from "../crypto/noble_aead.ts";
 import { libcrypto } from "../ffi/libcrypto.ts";
+import { ENGINE_NAMES } from "./choices.ts";
 import type { Create } from "./engine_contest.ts";
-import { createEngine, ENGINE_NAMES, enginesBySize, fastestEngine } from "./engines.ts";
+import { createEngine, enginesBySize, fastestEngine } from "./engines.ts";
 
 // Loaded once for the thread and never closed: not the leak of one test.
 libcrypto();
