@@ -32,6 +32,8 @@ const TRAFFIC: Readonly<Record<string, Omit<TransferOptions, "seconds">>> = {
   "udp-mtu": { datagramBytes: 1392 },
 };
 
+const WASM = /wasm-function\[(\d+)\]/;
+
 /** Samples by what they were in. */
 type Counts = Map<string, number>;
 
@@ -87,32 +89,32 @@ async function profile(
   // Reported below, if sampling does not fail first.
   load.catch(() => {});
   await sleep(SETTLE);
-  const sums = sumFunctions();
-  const counts = await Promise.all(daemons.map((daemon) => sample(daemon, options.seconds, lab.folder, sums)));
+  const counts = await Promise.all(daemons.map((daemon) => sample(daemon, options.seconds, lab.folder)));
   const { receivedBytes, seconds } = await load;
   return { table: toTable(traffic, counts), rate: megabits(receivedBytes, seconds) };
 }
 
-async function sample({ process }: Interface, seconds: number, folder: string, sums: Set<string>): Promise<Counts> {
+async function sample({ process }: Interface, seconds: number, folder: string): Promise<Counts> {
   const pid = `${process!.pid}`;
   const file = `${folder}/perf-${pid}.data`;
   await must(["perf", "record", "-q", "-g", "-F", FREQUENCY, "-p", pid, "-o", file, "--", "sleep", `${seconds}`]);
   const { stdout } = await run(["perf", "script", "-i", file, "-F", "ip,sym,dso"], { timeout: 120_000 });
+  const stacks = stdout.split("\n\n").map((stack) => stack.split("\n").filter((line) => line.trim() !== ""))
+    .filter((frames) => frames.length > 0);
+  const sum = sumFunction(Math.max(...stacks.map(([innermost]) => Number(innermost.match(WASM)?.[1] ?? 0))));
   const counts: Counts = new Map();
-  for (const stack of stdout.split("\n\n")) {
-    const frames = stack.split("\n").filter((line) => line.trim() !== "");
-    if (frames.length === 0) continue;
-    const place = placeOf(frames, sums);
+  for (const frames of stacks) {
+    const place = placeOf(frames, sum);
     counts.set(place, (counts.get(place) ?? 0) + 1);
   }
   return counts;
 }
 
 /** What a sample was in, by its innermost frame and, in the kernel, by the system call around it. */
-function placeOf(frames: readonly string[], sums: Set<string>): string {
+function placeOf(frames: readonly string[], sum: string): string {
   const [innermost] = frames;
-  const wasm = innermost.match(/wasm-function\[(\d+)\]/)?.[1];
-  if (wasm !== undefined) return sums.has(wasm) ? "Internet checksum (WebAssembly)" : "AEAD (WebAssembly)";
+  const wasm = innermost.match(WASM)?.[1];
+  if (wasm !== undefined) return wasm === sum ? "Internet checksum (WebAssembly)" : "AEAD (WebAssembly)";
   if (innermost.includes("libcrypto")) return "AEAD (libcrypto)";
   const script = innermost.match(/JS:\S* .*\/(?:main\/)?(\w+\/\w+)\.ts/)?.[1];
   if (script !== undefined) return `TypeScript: ${script}.ts`;
@@ -122,10 +124,21 @@ function placeOf(frames: readonly string[], sums: Set<string>): string {
   return call === undefined ? "Kernel: interrupts and scheduling" : `Kernel: ${call}`;
 }
 
-/** The numbers of the functions that sum and do not seal: an exported function is named after its number. */
-function sumFunctions(): Set<string> {
-  const kernel = createKernelAead(new WebAssembly.Memory({ initial: 2, maximum: 2 }));
-  return new Set(kernel === null ? [] : [kernel.sum.name]);
+/**
+ * The number of the function that sums and does not seal: an exported function is named after its number. The kernel's
+ * builds differ in how many functions they have, and by that the one that ran is known.
+ *
+ * @param greatest number of a function that ran
+ */
+function sumFunction(greatest: number): string {
+  const memory = new WebAssembly.Memory({ initial: 2, maximum: 2 });
+  for (const build of ["relaxed", "wide"] as const) {
+    const kernel = createKernelAead(memory, build);
+    if (kernel === null) continue;
+    const last = Math.max(...[kernel.seal, kernel.sealFlush, kernel.sum].map(({ name }) => Number(name)));
+    if (greatest <= last) return kernel.sum.name;
+  }
+  throw new Error(`No build of the kernel has a function ${greatest}`);
 }
 
 function toTable(traffic: string, counts: readonly Counts[]): Table {
