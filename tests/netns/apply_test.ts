@@ -163,6 +163,10 @@ netnsTest(
     for (const peer of [0, 1]) {
       await must(["wg", "set", host.name, "peer", host.keys[peer].publicKey, "endpoint", "10.79.0.9:1234"]);
     }
+    // wg does not know of names, and has ended one; it comes back, and the endpoint stays.
+    deepEqual((await host.apply(version)).match(/^[-+~].*$/gm), [
+      `~ peer ${host.keys[1].publicKey}: endpoint names: none -> localhost:7`,
+    ]);
     equal(await host.apply(version), `${host.name}: nothing to do\n`);
     await host.apply({ ...version, interface: ["Address = 10.9.0.2/24, fd09::1/64"] });
     const endpoints = await must(["wg", "show", host.name, "endpoints"]);
