@@ -14,13 +14,7 @@ import {
   SOCK_DGRAM,
   SOCK_RAW,
   SOCK_STREAM,
-  SOCKADDR_FAMILY,
-  SOCKADDR_IN6_ADDRESS,
-  SOCKADDR_IN6_BYTES,
-  SOCKADDR_IN6_SCOPE,
-  SOCKADDR_IN_ADDRESS,
-  SOCKADDR_IN_BYTES,
-  SOCKADDR_PORT,
+  socketAddress,
   SOL_SOCKET,
 } from "./socket.ts";
 import { localPort, SOL_IP, SOL_IPV6 } from "./udp.ts";
@@ -114,15 +108,4 @@ export class ProbeSocket implements Disposable {
 function typeOf(kind: ProbeKind, isIpv4: boolean): [type: number, protocol: number] {
   if (kind === "icmp") return [SOCK_RAW, isIpv4 ? IPPROTO_ICMP : IPPROTO_ICMPV6];
   return [kind === "udp" ? SOCK_DGRAM : SOCK_STREAM, 0];
-}
-
-function socketAddress(address: Uint8Array, port: number, scope: number): Uint8Array<ArrayBuffer> {
-  const isIpv4 = address.length === 4;
-  const bytes = new Uint8Array(isIpv4 ? SOCKADDR_IN_BYTES : SOCKADDR_IN6_BYTES);
-  const view = new DataView(bytes.buffer);
-  view.setUint16(SOCKADDR_FAMILY, isIpv4 ? AF_INET : AF_INET6, true);
-  view.setUint16(SOCKADDR_PORT, port);
-  bytes.set(address, isIpv4 ? SOCKADDR_IN_ADDRESS : SOCKADDR_IN6_ADDRESS);
-  if (!isIpv4) view.setUint32(SOCKADDR_IN6_SCOPE, scope, true);
-  return bytes;
 }

@@ -112,6 +112,12 @@ function optionValue(value: number): Int32Array<ArrayBuffer> {
  * @returns 0 or errno, EINPROGRESS for a stream
  */
 export function connectSocket(fd: number, address: Uint8Array, port: number, scope = 0): number {
+  const name = socketAddress(address, port, scope);
+  return libc().connect(fd, name, name.length) < 0 ? errno() : 0;
+}
+
+/** An address as the socket calls take it. @param scope of a link-local IPv6 address, else 0 */
+export function socketAddress(address: Uint8Array, port: number, scope: number): Uint8Array<ArrayBuffer> {
   const isIpv4 = address.length === 4;
   const name = new Uint8Array(isIpv4 ? SOCKADDR_IN_BYTES : SOCKADDR_IN6_BYTES);
   const view = new DataView(name.buffer);
@@ -119,7 +125,7 @@ export function connectSocket(fd: number, address: Uint8Array, port: number, sco
   view.setUint16(SOCKADDR_PORT, port);
   name.set(address, isIpv4 ? SOCKADDR_IN_ADDRESS : SOCKADDR_IN6_ADDRESS);
   if (!isIpv4) view.setUint32(SOCKADDR_IN6_SCOPE, scope, true);
-  return libc().connect(fd, name, name.length) < 0 ? errno() : 0;
+  return name;
 }
 
 /** Sends on a connected socket without waiting. @returns bytes sent, or a negative errno */

@@ -1,8 +1,7 @@
 /** The name servers that the host asked before a tunnel gave it others. */
-import { Buffer } from "node:buffer";
-import { resolve } from "node:path";
 import { parseAddress } from "../tunnel/address_text.ts";
-import type { HostState, SavedFile } from "./state.ts";
+import { readIfThere, savedText } from "./saved_file.ts";
+import type { HostState } from "./state.ts";
 
 const RESOLV_CONF = "/etc/resolv.conf";
 /** Where systemd-resolved lists the servers that it asks itself. */
@@ -25,7 +24,7 @@ export function formerNameServers(state: HostState | null): Uint8Array[] {
 
 function formerText(state: HostState | null): string {
   for (const change of state?.changes ?? []) {
-    if (change.kind === "resolv.conf") return savedText(change.path, change.before);
+    if (change.kind === "resolv.conf") return savedText(change.before, change.path);
     if (change.kind === "resolvconf") return otherRecords(change.entry);
   }
   return readIfThere(RESOLV_CONF);
@@ -50,21 +49,6 @@ function namesIn(folder: string): string[] {
 /** The addresses in a resolv.conf; those with a zone are left out. */
 export function addressesOf(text: string): Uint8Array[] {
   return [...text.matchAll(/^\s*nameserver\s+(\S+)/gm)].flatMap(([, word]) => parseAddress(word) ?? []);
-}
-
-function savedText(path: string, saved: SavedFile): string {
-  if (saved.kind === "absent") return "";
-  if (saved.kind === "file") return Buffer.from(saved.content, "base64").toString();
-  return readIfThere(resolve(path, "..", saved.target));
-}
-
-function readIfThere(path: string): string {
-  try {
-    return Deno.readTextFileSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return "";
-    throw error;
-  }
 }
 
 function isLoopback(address: Uint8Array): boolean {

@@ -4,9 +4,9 @@
  * Spec: resolv.conf(5), hosts(5).
  */
 import { Buffer } from "node:buffer";
-import { dirname, resolve } from "node:path";
 import { parseAddress } from "../tunnel/address_text.ts";
 import { HostError } from "./host_error.ts";
+import { readIfThere, savedText } from "./saved_file.ts";
 import { currentPlace, type HostState, isSamePlace, type SavedFile, StateStore } from "./state.ts";
 
 export const RESOLV_CONF = "/etc/resolv.conf";
@@ -117,26 +117,6 @@ function loadOrNone(store: StateStore, name: string): HostState | null {
     return store.load(name);
   } catch (error) {
     if (error instanceof HostError) return null;
-    throw error;
-  }
-}
-
-function savedText(saved: SavedFile, path: string): string {
-  switch (saved.kind) {
-    case "absent":
-      return "";
-    case "link":
-      return readIfThere(resolve(dirname(path), saved.target));
-    case "file":
-      return Buffer.from(saved.content, "base64").toString();
-  }
-}
-
-function readIfThere(path: string): string {
-  try {
-    return Deno.readTextFileSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return "";
     throw error;
   }
 }
