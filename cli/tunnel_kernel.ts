@@ -4,8 +4,8 @@ import { currentPlace, type HostState, isKernelState, type Journal } from "../ho
 import type { Teller } from "./tunnel.ts";
 
 /** What the kernel's WireGuard does not do. */
-const LOST = "without reasons for drops and for failed handshakes, handshake times kept over restarts, key log, and " +
-  "endpoints' names looked up again";
+const LOST =
+  "without reasons for drops, key log, endpoints' names looked up again, and word to peers from another network";
 
 /** Makes the interface of a start. @throws {HostError} if the kernel has no WireGuard */
 export function makeKernelInterface(journal: Journal, tell: Teller): void {
