@@ -170,6 +170,7 @@ export {
   type TunnelInterface,
 } from "./host/link_setup.ts";
 export { NetworkWatch } from "./host/network_watch.ts";
+export { SourceCheck } from "./host/source_check.ts";
 export { type LookupOptions, Resolver, type ResolverOptions } from "./host/resolver.ts";
 export {
   type BackgroundOptions,

@@ -1,5 +1,13 @@
 /** What keeps an interface's peers reachable while the names of their endpoints and the networks of this host change. */
-import { announcePath, bootMilliseconds, type Configuration, EndpointKeeper, NetworkWatch, Resolver } from "../mod.ts";
+import {
+  announcePath,
+  bootMilliseconds,
+  type Configuration,
+  EndpointKeeper,
+  NetworkWatch,
+  Resolver,
+  SourceCheck,
+} from "../mod.ts";
 import type { DeviceTables } from "../mod.ts";
 import type { Log } from "./log.ts";
 
@@ -61,7 +69,9 @@ export class EndpointService {
     this.#log.debug("the network has changed");
     this.#keeper.networkChanged();
     try {
-      await announcePath(this.#configuration, () => this.#changes === change);
+      const mark = await this.#configuration.read(({ fwmark }) => fwmark);
+      using sources = new SourceCheck(mark);
+      await announcePath(this.#configuration, (record) => sources.keeps(record), () => this.#changes === change);
     } catch (error) {
       // The data plane has ended, and says why itself.
       this.#log.debug(`cannot tell the device of the change: ${error}`);

@@ -94,10 +94,10 @@ export class Configuration {
    *
    * @param make commands for peers as they are in the model now
    */
-  direct(make: (model: ModelView) => Iterable<DeviceCommand>): Promise<void> {
+  direct(make: (model: ModelView, target: ConfigurationTarget) => Iterable<DeviceCommand>): Promise<void> {
     return this.#inTurn(async () => {
       await this.#restore();
-      const commands = [...make(this.#model)];
+      const commands = [...make(this.#model, this.#target)];
       if (commands.length > 0) await this.#target.apply([], commands);
     });
   }

@@ -38,7 +38,7 @@ Deno.test("announcePath() leaves out peers without a session that have nothing t
     ]),
     0,
   );
-  await announcePath(configuration, () => true);
+  await announcePath(configuration, () => true, () => true);
   assert.deepEqual(told(), [1, 2, 4]);
 });
 
@@ -46,7 +46,7 @@ Deno.test("announcePath() tells many peers in parts, not those that go meanwhile
   const { target, configuration, told } = await scene(300);
   target.tables.currentKeypair.fill(0);
   let parts = 0;
-  await announcePath(configuration, () => {
+  await announcePath(configuration, () => true, () => {
     if (++parts === 2) void configuration.set([{ key: "public_key", value: key(200) }, { key: "remove" }]);
     return true;
   });
@@ -54,6 +54,6 @@ Deno.test("announcePath() tells many peers in parts, not those that go meanwhile
   assert.deepEqual(told(), Array.from({ length: 300 }, (_, i) => i).filter((i) => i !== 200));
   target.applied.splice(0);
   let asked = 0;
-  await announcePath(configuration, () => ++asked === 1);
+  await announcePath(configuration, () => true, () => ++asked === 1);
   assert.equal(told().length, 128);
 });

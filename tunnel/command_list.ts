@@ -114,6 +114,8 @@ const CODEC: Codec<DeviceCommand> = {
         return to.put(command.record);
       case "end-candidates":
         return to.putU8(command.isSilent ? 1 : 0);
+      case "path-changed":
+        return to.putU8(command.keepsSource ? 1 : 0);
       case "keepalive":
         return to.putU32(command.seconds);
       case "allowed-ip":
@@ -139,6 +141,8 @@ const CODEC: Codec<DeviceCommand> = {
         return { op, peer, record: from.take(ENDPOINT_BYTES) };
       case "end-candidates":
         return { op, peer, isSilent: from.u8() === 1 };
+      case "path-changed":
+        return { op, peer, keepsSource: from.u8() === 1 };
       case "keepalive":
         return { op, peer, seconds: from.u32() };
       case "allowed-ip":

@@ -24,11 +24,12 @@ const command: fc.Arbitrary<DeviceCommand> = fc.oneof(
     peer,
   }),
   fc.record({
-    op: fc.constantFrom("begin-candidates" as const, "forget-candidates" as const, "path-changed" as const),
+    op: fc.constantFrom("begin-candidates" as const, "forget-candidates" as const),
     peer,
   }),
   fc.record({ op: fc.constant("candidate" as const), peer, record: bytes(48) }),
   fc.record({ op: fc.constant("end-candidates" as const), peer, isSilent: fc.boolean() }),
+  fc.record({ op: fc.constant("path-changed" as const), peer, keepsSource: fc.boolean() }),
 );
 
 function bytes(length: number): fc.Arbitrary<Uint8Array> {

@@ -26,7 +26,7 @@ export type DeviceCommand =
   /** The peer has no names any more. */
   | { readonly op: "forget-candidates"; readonly peer: number }
   /** The network around us has changed: a live session tells the peer where we are now, who has something to say calls. */
-  | { readonly op: "path-changed"; readonly peer: number };
+  | { readonly op: "path-changed"; readonly peer: number; readonly keepsSource: boolean };
 
 /** What the data plane itself must do; applied, and able to fail, before any device command of the same request. */
 export type PlaneCommand =

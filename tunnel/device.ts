@@ -287,7 +287,7 @@ export class Device {
         this.#peer(command.peer).candidates = null;
         return;
       case "path-changed":
-        return this.#pathChanged(command.peer, now);
+        return this.#pathChanged(command.peer, command.keepsSource, now);
     }
   }
 
@@ -360,10 +360,10 @@ export class Device {
     this.#peerConfigured(slot, now);
   }
 
-  #pathChanged(slot: number, now: number): void {
+  #pathChanged(slot: number, keepsSource: boolean, now: number): void {
     const peer = this.#peer(slot);
     const { timers, staging } = this.#context;
-    this.#endpoints.clearSource(slot);
+    if (!keepsSource) this.#endpoints.clearSource(slot);
     const isLive = this.#transport.usableKeypair(slot, now) !== NONE;
     const hasToSay = timers.persistentKeepalive(slot) > 0 || staging.has(slot);
     if (!isLive && (!hasToSay || this.#handshakes.repeat(peer))) return;

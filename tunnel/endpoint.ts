@@ -18,6 +18,24 @@ export const ENDPOINT_SOURCE_IFINDEX = ENDPOINT_ADDRESS + 16;
 export const ENDPOINT_SOURCE = ENDPOINT_SOURCE_IFINDEX + 4;
 export const ENDPOINT_BYTES = ENDPOINT_SOURCE + 16 + 4;
 
+/** The address in a record, 4 or 16 bytes; null if there is none. A copy. */
+export function endpointAddress(record: Uint8Array): Uint8Array | null {
+  return addressIn(record, ENDPOINT_ADDRESS);
+}
+
+/** From where the peer is reached, null if the kernel chooses. A copy. */
+export function endpointSource(record: Uint8Array): { index: number; address: Uint8Array } | null {
+  const address = addressIn(record, ENDPOINT_SOURCE);
+  if (address === null || address.every((byte) => byte === 0)) return null;
+  const index = new DataView(record.buffer, record.byteOffset).getUint32(ENDPOINT_SOURCE_IFINDEX, true);
+  return { index, address };
+}
+
+function addressIn(record: Uint8Array, at: number): Uint8Array | null {
+  if (record[ENDPOINT_FAMILY] === 0) return null;
+  return record.slice(at, at + (record[ENDPOINT_FAMILY] === 4 ? 4 : 16));
+}
+
 /** A new record without a source. `address` has 4 or 16 bytes. */
 export function endpointRecord(address: Uint8Array, port: number, scope = 0): Uint8Array {
   if (address.length !== 4 && address.length !== 16) throw new RangeError("Address must have 4 or 16 bytes");

@@ -235,16 +235,21 @@ Deno.test("Device tells a peer with a session that the path has changed, once, f
   const source = (): Uint8Array => a.tables.endpoints.slice(at + ENDPOINT_SOURCE_IFINDEX, at + ENDPOINT_BYTES);
   assert.ok(source().some((byte) => byte !== 0));
   a.move(4, 60, 2000);
-  a.apply([{ op: "path-changed", peer: slot }]);
-  assert.ok(source().every((byte) => byte === 0));
+  a.apply([{ op: "path-changed", peer: slot, keepsSource: true }]);
+  assert.ok(source().some((byte) => byte !== 0));
   network.run(1_000);
   trace.expect([[11_000, "A", "keepalive"]]);
+  trace.clear();
+  a.apply([{ op: "path-changed", peer: slot, keepsSource: false }]);
+  assert.ok(source().every((byte) => byte === 0));
+  network.run(1_000);
+  trace.expect([[12_000, "A", "keepalive"]]);
   assertKnows(b, a, a.record);
 });
 
 Deno.test("Device calls peers without a session after a change of path only if there is something to say", () => {
   const quiet = strangers(12);
-  quiet.a.apply([{ op: "path-changed", peer: 0 }]);
+  quiet.a.apply([{ op: "path-changed", peer: 0, keepsSource: false }]);
   quiet.network.run(1_000);
   assert.equal(quiet.trace.events.length, 0);
   const scene = strangers(13, { keepalive: 25 });
@@ -255,7 +260,7 @@ Deno.test("Device calls peers without a session after a change of path only if t
   const seen = watchInitiations(scene);
   a.uplink.outage = false;
   tell(a, b, [b.record]);
-  a.apply([{ op: "path-changed", peer: 0 }]);
+  a.apply([{ op: "path-changed", peer: 0, keepsSource: false }]);
   // Another attempt may have begun just before.
   network.run(5_400);
   assert.ok(seen.to.length >= 1);
@@ -271,7 +276,7 @@ Deno.test("Device repeats the waiting initiation of a peer with names after a ch
   a.send(b, 100);
   network.runUntil(1_000);
   a.uplink.outage = false;
-  a.apply([{ op: "path-changed", peer: 0 }]);
+  a.apply([{ op: "path-changed", peer: 0, keepsSource: false }]);
   network.runUntil(1_100);
   assert.equal(seen.to.length, 4);
   assert.equal(seen.bytes.size, 1);
