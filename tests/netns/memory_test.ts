@@ -3,7 +3,7 @@ import { ok } from "node:assert/strict";
 import { generate, openTarget, own } from "../bench/handshakes.ts";
 import { manyPeers } from "../bench/bench_peers.ts";
 import { residentBytes, setConfiguration } from "../bench/scene.ts";
-import { CULVERTS } from "./implementation.ts";
+import { CULVERT_BATCH, CULVERTS } from "./implementation.ts";
 import { Lab } from "./lab.ts";
 import { netnsTest } from "./requirements.ts";
 
@@ -14,10 +14,13 @@ const PEERS = 10_000;
  */
 const MOST_CONFIGURED = 4_096;
 const MOST_WITH_SESSION = 8_192;
+/** Each datagram of the other carrier is an object of the runtime's, and what the collector has not taken yet counts. */
+const MOST_WITH_SESSION_DATAGRAM = 10_240;
 
 for (const implementation of CULVERTS) {
+  const mostWithSession = implementation === CULVERT_BATCH ? MOST_WITH_SESSION : MOST_WITH_SESSION_DATAGRAM;
   netnsTest(
-    `${implementation.name} takes less than ${MOST_CONFIGURED} bytes for a peer, ${MOST_WITH_SESSION} with a session`,
+    `${implementation.name} takes less than ${MOST_CONFIGURED} bytes for a peer, ${mostWithSession} with a session`,
     [implementation.needs, "wg"],
     async () => {
       await using lab = new Lab();
@@ -30,7 +33,7 @@ for (const implementation of CULVERTS) {
       ok(configured < MOST_CONFIGURED, `${configured} bytes for a peer`);
       await generate(target, "initiate", PEERS);
       const connected = perPeer();
-      ok(connected < MOST_WITH_SESSION, `${connected} bytes for a peer with a session`);
+      ok(connected < mostWithSession, `${connected} bytes for a peer with a session`);
     },
   );
 }
