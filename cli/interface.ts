@@ -2,25 +2,21 @@
 import {
   adoptInterface,
   Configuration,
-  continueInBackground,
   createInterface,
   DEFAULT_MTU,
   defaultThreads,
   hardenProcess,
-  HostError,
   interfaceIndex,
   realSuite,
   releaseFreeMemory,
   releaseInterface,
   reportReady,
-  restartWithV8Flags,
   setUpLink,
   SupervisedPlane,
   type TunnelInterface,
   UapiServer,
-  wantedV8Flags,
 } from "../mod.ts";
-import { DETACHED, type Environment } from "./environment.ts";
+import type { Environment } from "./environment.ts";
 import { OperatorError } from "./errors.ts";
 import { KeyLogFile } from "./key_log_file.ts";
 import { EndpointService } from "./endpoint_service.ts";
@@ -41,30 +37,8 @@ export interface InterfaceOptions {
 
 const END_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
-/**
- * Starts the interface and, in the foreground, serves it until it ends.
- *
- * @returns the exit code: in the background 0 as soon as the control socket accepts
- */
-export async function runInterface(options: InterfaceOptions): Promise<number> {
-  const { environment, foreground } = options;
-  try {
-    const v8Flags = wantedV8Flags(options.engine);
-    if (foreground || environment.detached) {
-      if (!environment.detached) restartWithV8Flags(v8Flags);
-      await serve(options);
-      return 0;
-    }
-    const descriptors = [environment.tunFd, environment.uapiFd].filter((fd) => fd !== null);
-    return await continueInBackground({ marker: DETACHED, descriptors, keepStderr: environment.keepsLog, v8Flags });
-  } catch (error) {
-    if (error instanceof HostError) throw new OperatorError(error.message);
-    throw error;
-  }
-}
-
-/** Everything that was opened is closed again, however this ends, in reverse order. */
-async function serve(options: InterfaceOptions): Promise<void> {
+/** Serves the interface until it ends. Everything that was opened is closed again, however this ends, in reverse order. */
+export async function serveInterface(options: InterfaceOptions): Promise<void> {
   const { environment, foreground } = options;
   hardenProcess(`culvert ${options.name}`);
   await using opened = new AsyncDisposableStack();

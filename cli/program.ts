@@ -7,6 +7,7 @@ import { applyCommands } from "./apply.ts";
 import { checkCommand } from "./check.ts";
 import { completionCommand } from "./completion.ts";
 import type { InterfaceOptions } from "./interface.ts";
+import { runInterface } from "./interface_start.ts";
 import { DETACHED, type Environment, readEnvironment } from "./environment.ts";
 import { OperatorError, UsageError } from "./errors.ts";
 import { genkeyCommand } from "./genkey.ts";
@@ -136,8 +137,6 @@ async function startInterface(
   }
   const environment = readEnvironment((key) => Deno.env.get(key));
   if (!namesOnly(environment)) checkNotMistyped(name, verbs);
-  // Loaded for this alone: with the data plane it takes longer to load than other verbs take to run.
-  const { runInterface } = await import("./interface.ts");
   return await runInterface({
     name,
     foreground: options.foreground === true || environment.foreground,
