@@ -1,19 +1,8 @@
 /** The verbs of `wg-quick`, under culvert's name and under `wg-quick`'s, and `cleanup`. */
 import { Argument, Command, Option } from "commander";
-import { stripConfig } from "../config/config_strip.ts";
-import { listAllInterfaces } from "../control/interface_client.ts";
-import { StateStore } from "../host/state.ts";
-import { readEnvironment } from "./environment.ts";
 import { OperatorError } from "./errors.ts";
-import { Interruption } from "./interruption.ts";
-import { checkInterfaceName } from "./names.ts";
-import { print, printError } from "./output.ts";
-import { locateConfig, readQuickConfig, readText, wipeQuickConfig } from "./quick_config.ts";
-import { asOperatorError, requireRoot, startTeller } from "./tunnel.ts";
-import { bringDown, cleanUp } from "./tunnel_down.ts";
-import { saveTunnel } from "./tunnel_save.ts";
-import { keepUp } from "./tunnel_supervision.ts";
-import { bringUp } from "./tunnel_up.ts";
+import { printError } from "./output.ts";
+import type { UpWords } from "./quick_verbs.ts";
 
 const CONFIG = "name of the interface, or the path of its file";
 
@@ -27,12 +16,6 @@ const SUMMARIES = {
 
 type QuickVerb = keyof typeof SUMMARIES;
 
-interface UpWords {
-  readonly killSwitch?: boolean;
-  readonly kernel?: boolean;
-  readonly foreground?: boolean;
-}
-
 /** `culvert up` and the others. */
 export function quickCommands(): Command[] {
   const config = (): Argument => new Argument("<name|file>", CONFIG);
@@ -41,15 +24,16 @@ export function quickCommands(): Command[] {
       .addOption(new Option("--kill-switch", "let nothing out but through the tunnel, until down"))
       .addOption(new Option("-f, --foreground", "stay, bring the tunnel up again if it dies, take it down at the end"))
       .addOption(new Option("--kernel", "have the kernel's own WireGuard move the packets"))
-      .action((word: string, options: UpWords) => up("culvert", word, options)),
+      .action(async (word: string, options: UpWords) => (await load()).up("culvert", word, options)),
     new Command("down").description(SUMMARIES.down).addArgument(config())
-      .action((word: string) => down("culvert", word)),
+      .action(async (word: string) => (await load()).down("culvert", word)),
     new Command("save").description(SUMMARIES.save).addArgument(config())
-      .action((word: string) => save("culvert", word)),
-    new Command("strip").description(SUMMARIES.strip).addArgument(config()).action(strip),
+      .action(async (word: string) => (await load()).save("culvert", word)),
+    new Command("strip").description(SUMMARIES.strip).addArgument(config())
+      .action(async (word: string) => (await load()).strip(word)),
     new Command("cleanup").description("undo what tunnels have left whose process was killed")
       .argument("[name]", "only what this interface has left")
-      .action(cleanup),
+      .action(async (name: string | undefined) => (await load()).cleanup(name)),
   ];
 }
 
@@ -75,69 +59,21 @@ export async function runAsWgQuick(words: readonly string[]): Promise<number> {
 }
 
 async function run(verb: QuickVerb, word: string): Promise<void> {
+  const verbs = await load();
   switch (verb) {
     case "up":
-      return await up("wg-quick", word, {});
+      return await verbs.up("wg-quick", word, {});
     case "down":
-      return await down("wg-quick", word);
+      return await verbs.down("wg-quick", word);
     case "save":
-      return await save("wg-quick", word);
+      return await verbs.save("wg-quick", word);
     case "strip":
-      return strip(word);
+      return verbs.strip(word);
   }
 }
 
-async function up(program: string, word: string, { killSwitch, kernel, foreground }: UpWords): Promise<void> {
-  requireRoot("up");
-  const wishes = { killSwitch: killSwitch === true, usesKernel: kernel === true };
-  if (foreground) return await keepUp(word, wishes, startTeller(program));
-  const tell = startTeller(program);
-  const quick = readQuickConfig(locateConfig(word), (message) => printError(`${message}\n`));
-  const { keepsLog } = readEnvironment((key) => Deno.env.get(key));
-  const options = { ...wishes, killSwitch: wishes.killSwitch || quick.killSwitch, words: [], keepsLog };
-  using interruption = new Interruption();
-  try {
-    await bringUp(quick, options, interruption, tell);
-  } finally {
-    wipeQuickConfig(quick);
-  }
-}
-
-async function down(program: string, word: string): Promise<void> {
-  requireRoot("down");
-  using interruption = new Interruption();
-  await asOperator(bringDown(word, interruption, startTeller(program)));
-}
-
-async function save(program: string, word: string): Promise<void> {
-  requireRoot("save");
-  const quick = readQuickConfig(locateConfig(word), (message) => printError(`${message}\n`));
-  try {
-    if (!(await listAllInterfaces()).includes(quick.name)) {
-      throw new OperatorError(`\`${quick.name}' is not a WireGuard interface`);
-    }
-    await asOperator(saveTunnel(quick, new StateStore().load(quick.name), startTeller(program)));
-  } finally {
-    wipeQuickConfig(quick);
-  }
-}
-
-function strip(word: string): void {
-  print(stripConfig(readText(locateConfig(word).file)));
-}
-
-async function cleanup(name: string | undefined): Promise<void> {
-  requireRoot("cleanup");
-  if (name !== undefined) checkInterfaceName(name);
-  await asOperator(cleanUp(name ?? null, startTeller("culvert")));
-}
-
-async function asOperator(task: Promise<void>): Promise<void> {
-  try {
-    await task;
-  } catch (error) {
-    throw asOperatorError(error);
-  }
+function load(): Promise<typeof import("./quick_verbs.ts")> {
+  return import("./quick_verbs.ts");
 }
 
 function usage(): string {
