@@ -62,7 +62,7 @@ netnsTest("apply --confirm stays when Enter is pressed at the terminal", [...NEE
   const line = `${await program()} apply ${host.file} --confirm 20`;
   // script gives the command a terminal.
   const shell = `(until [ -e ${host.trialFile} ] && grep -q '"waiting"' ${host.trialFile}; do sleep 0.1; done; sleep 0.5
-    echo) | script -qec '${line}' /dev/null`;
+    echo) | env -u NO_COLOR script -qec '${line}' /dev/null`;
   const { code, stdout } = await host.quick.host.run(["bash", "-c", shell], { timeout: 40_000 });
   equal(code, 0, stdout);
   match(stdout, /press Enter[^]*the change stays/);
