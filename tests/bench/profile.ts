@@ -101,7 +101,7 @@ async function sample({ process }: Interface, seconds: number, folder: string): 
   const { stdout } = await run(["perf", "script", "-i", file, "-F", "ip,sym,dso"], { timeout: 120_000 });
   const stacks = stdout.split("\n\n").map((stack) => stack.split("\n").filter((line) => line.trim() !== ""))
     .filter((frames) => frames.length > 0);
-  const sum = sumFunction(Math.max(...stacks.map(([innermost]) => Number(innermost.match(WASM)?.[1] ?? 0))));
+  const sum = sumFunction();
   const counts: Counts = new Map();
   for (const frames of stacks) {
     const place = placeOf(frames, sum);
@@ -125,20 +125,11 @@ function placeOf(frames: readonly string[], sum: string): string {
 }
 
 /**
- * The number of the function that sums and does not seal: an exported function is named after its number. The kernel's
- * builds differ in how many functions they have, and by that the one that ran is known.
- *
- * @param greatest number of a function that ran
+ * The number of the function that sums and does not seal, by which perf calls it. The sum is always the default build's;
+ * in the other builds, which may seal beside it, that number is of a function that does next to nothing.
  */
-function sumFunction(greatest: number): string {
-  const memory = new WebAssembly.Memory({ initial: 2, maximum: 2 });
-  for (const build of ["relaxed", "wide"] as const) {
-    const kernel = createKernelAead(memory, build);
-    if (kernel === null) continue;
-    const last = Math.max(...[kernel.seal, kernel.sealFlush, kernel.sum].map(({ name }) => Number(name)));
-    if (greatest <= last) return kernel.sum.name;
-  }
-  throw new Error(`No build of the kernel has a function ${greatest}`);
+function sumFunction(): string {
+  return createKernelAead(new WebAssembly.Memory({ initial: 2, maximum: 2 }))?.sum.name ?? "";
 }
 
 function toTable(traffic: string, counts: readonly Counts[]): Table {
