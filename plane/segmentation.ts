@@ -163,7 +163,6 @@ export class Segmenter {
       this.#pseudoSum = this.#sum(template + 8, 32, 0);
     } else {
       // Total length and identification, then the checksum.
-      // Total length and identification, then the checksum.
       view.setUint32(template + 2, 0);
       view.setUint16(template + 10, 0);
       this.#headerSum = this.#sum(template, (view.getUint8(template) & 15) * 4, 0);

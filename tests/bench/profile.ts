@@ -32,8 +32,6 @@ const TRAFFIC: Readonly<Record<string, Omit<TransferOptions, "seconds">>> = {
   "udp-mtu": { datagramBytes: 1392 },
 };
 
-const WASM = /wasm-function\[(\d+)\]/;
-
 /** Samples by what they were in. */
 type Counts = Map<string, number>;
 
@@ -89,32 +87,32 @@ async function profile(
   // Reported below, if sampling does not fail first.
   load.catch(() => {});
   await sleep(SETTLE);
-  const counts = await Promise.all(daemons.map((daemon) => sample(daemon, options.seconds, lab.folder)));
+  const sums = sumFunctions();
+  const counts = await Promise.all(daemons.map((daemon) => sample(daemon, options.seconds, lab.folder, sums)));
   const { receivedBytes, seconds } = await load;
   return { table: toTable(traffic, counts), rate: megabits(receivedBytes, seconds) };
 }
 
-async function sample({ process }: Interface, seconds: number, folder: string): Promise<Counts> {
+async function sample({ process }: Interface, seconds: number, folder: string, sums: Set<string>): Promise<Counts> {
   const pid = `${process!.pid}`;
   const file = `${folder}/perf-${pid}.data`;
   await must(["perf", "record", "-q", "-g", "-F", FREQUENCY, "-p", pid, "-o", file, "--", "sleep", `${seconds}`]);
   const { stdout } = await run(["perf", "script", "-i", file, "-F", "ip,sym,dso"], { timeout: 120_000 });
-  const stacks = stdout.split("\n\n").map((stack) => stack.split("\n").filter((line) => line.trim() !== ""))
-    .filter((frames) => frames.length > 0);
-  const sum = sumFunction();
   const counts: Counts = new Map();
-  for (const frames of stacks) {
-    const place = placeOf(frames, sum);
+  for (const stack of stdout.split("\n\n")) {
+    const frames = stack.split("\n").filter((line) => line.trim() !== "");
+    if (frames.length === 0) continue;
+    const place = placeOf(frames, sums);
     counts.set(place, (counts.get(place) ?? 0) + 1);
   }
   return counts;
 }
 
 /** What a sample was in, by its innermost frame and, in the kernel, by the system call around it. */
-function placeOf(frames: readonly string[], sum: string): string {
+function placeOf(frames: readonly string[], sums: Set<string>): string {
   const [innermost] = frames;
-  const wasm = innermost.match(WASM)?.[1];
-  if (wasm !== undefined) return wasm === sum ? "Internet checksum (WebAssembly)" : "AEAD (WebAssembly)";
+  const wasm = innermost.match(/wasm-function\[(\d+)\]/)?.[1];
+  if (wasm !== undefined) return sums.has(wasm) ? "Internet checksum (WebAssembly)" : "AEAD (WebAssembly)";
   if (innermost.includes("libcrypto")) return "AEAD (libcrypto)";
   const script = innermost.match(/JS:\S* .*\/(?:main\/)?(\w+\/\w+)\.ts/)?.[1];
   if (script !== undefined) return `TypeScript: ${script}.ts`;
@@ -125,11 +123,12 @@ function placeOf(frames: readonly string[], sum: string): string {
 }
 
 /**
- * The number of the function that sums and does not seal, by which perf calls it. The sum is always the default build's;
- * in the other builds, which may seal beside it, that number is of a function that does next to nothing.
+ * The numbers of the functions that sum and do not seal: an exported function is named after its number. The sum is
+ * always the default build's; in others, which may seal beside it, that number is of a function that does next to nothing.
  */
-function sumFunction(): string {
-  return createKernelAead(new WebAssembly.Memory({ initial: 2, maximum: 2 }))?.sum.name ?? "";
+function sumFunctions(): Set<string> {
+  const kernel = createKernelAead(new WebAssembly.Memory({ initial: 2, maximum: 2 }));
+  return new Set(kernel === null ? [] : [kernel.sum.name]);
 }
 
 function toTable(traffic: string, counts: readonly Counts[]): Table {
